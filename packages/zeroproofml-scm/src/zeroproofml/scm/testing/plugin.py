@@ -1,0 +1,1 @@
+"""pytest plugin: runs the conformance corpus against any backend."""
