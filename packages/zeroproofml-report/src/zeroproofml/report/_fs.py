@@ -1,0 +1,490 @@
+"""Every file-system call of report and bench; the one place where tests inject faults.
+
+A :class:`Tree` is a directory that is walked component by component without ever following a
+link, so that what was checked is what is opened. Run contract, section 2. Imports no NumPy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from zeroproofml.report.errors import FileInvalid, StorageError
+
+__all__ = [
+    "TEMPORARY",
+    "Entry",
+    "FileStat",
+    "Hook",
+    "Tree",
+    "free_bytes",
+    "hooked",
+    "set_hook",
+]
+
+TEMPORARY = ".zpml-tmp-"
+"""Names that begin so are left-overs of a killed writer."""
+
+Hook = Callable[[str, str, Callable[..., Any], tuple[Any, ...]], Any]
+"""``hook(operation, path, action, arguments)`` stands for ``action(*arguments)``."""
+
+NodeKind = Literal["file", "dir", "link", "other"]
+
+_BLOCK = 2**20
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_HAS_DIR_FD = os.open in os.supports_dir_fd and bool(_NOFOLLOW and _DIRECTORY)
+_hook: Hook | None = None
+
+
+def set_hook(hook: Hook | None) -> None:
+    """Let ``hook`` stand before every call of this module; ``None`` takes it away.
+
+    Operations are ``open``, ``read``, ``write``, ``fsync``, ``replace``, ``rename``, ``mkdir``,
+    ``remove``, ``list`` and ``stat``. A hook may call ``action(*arguments)``, change the
+    arguments (of ``write``: the bytes), or raise.
+    """
+    global _hook
+    _hook = hook
+
+
+@contextlib.contextmanager
+def hooked(hook: Hook) -> Iterator[None]:
+    """:func:`set_hook` for the length of a ``with`` block."""
+    before = _hook
+    set_hook(hook)
+    try:
+        yield
+    finally:
+        set_hook(before)
+
+
+def _do(operation: str, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        if _hook is None:
+            return action(*arguments)
+        return _hook(operation, path, action, arguments)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        msg = f"{operation} failed: {error.strerror or error}"
+        hint = "check space and permissions, then resume"
+        raise StorageError(msg, path=path, hint=hint) from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in a directory and what stands behind it (a link is never followed)."""
+
+    name: str
+    kind: NodeKind
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """Which file this is, and in which state."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+
+
+def _kind(mode: int) -> NodeKind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "dir"
+    return "link" if stat.S_ISLNK(mode) else "other"
+
+
+def _unsafe(path: str, what: str) -> NoReturn:
+    raise FileInvalid(what, code="path_unsafe", path=path, hint="put the real file there")
+
+
+class _Dir:
+    """An open directory: by descriptor, or by path where the system has no ``openat``."""
+
+    def __init__(self, path: Path, fd: int | None) -> None:
+        self.path = path
+        self.fd = fd
+
+    def at(self, name: str) -> tuple[str | Path, dict[str, int]]:
+        return (self.path / name, {}) if self.fd is None else (name, {"dir_fd": self.fd})
+
+    def lstat(self, name: str) -> os.stat_result:
+        target, where = self.at(name)
+        return os.stat(target, follow_symlinks=False, **where)  # noqa: PTH116
+
+    def open(self, name: str, flags: int, mode: int = 0o644) -> int:
+        target, where = self.at(name)
+        try:
+            fd = os.open(target, flags | _NOFOLLOW | _CLOEXEC | _BINARY | _NONBLOCK, mode, **where)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+                _unsafe(name, "is a link or no regular file")
+            raise
+        if not _NOFOLLOW:  # no O_NOFOLLOW: the file opened must be the one that lstat sees
+            seen, opened = self.lstat(name), os.fstat(fd)
+            if not stat.S_ISREG(seen.st_mode) or not os.path.samestat(seen, opened):
+                os.close(fd)
+                _unsafe(name, "is a link or was swapped while it was opened")
+        return fd
+
+    def close(self) -> None:
+        if self.fd is not None:
+            os.close(self.fd)
+
+
+class Tree:
+    """A real directory and everything below it, by relative paths with ``/``.
+
+    Every method raises :class:`FileInvalid` (``path_unsafe``) when a component on the way is a
+    link or no directory, or the end no regular file; :class:`FileInvalid` (``missing``) when a
+    file to read is not there; and :class:`StorageError` when the system refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> tree = Tree(tempfile.mkdtemp())
+    >>> tree.write("notes.txt", b"hello")
+    >>> tree.read("notes.txt"), [entry.name for entry in tree.names()]
+    (b'hello', ['notes.txt'])
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.label = self.path.name or str(self.path)
+        kind = self._root_kind()
+        if kind is None:
+            msg = "no such directory"
+            raise FileInvalid(msg, code="missing", path=str(path), hint="name another")
+        if kind != "dir":
+            _unsafe(str(path), "is not a real directory")
+        for part in self.path.absolute().parts:
+            if "\0" in part:
+                _unsafe(str(path), "has a NUL in its name")
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> Self:
+        """Make a new directory (its parents if need be) and open it.
+
+        Raises
+        ------
+        FileExistsError
+            If the path exists.
+        """
+        made = Path(path)
+        _do("mkdir", made.parent.name, lambda: made.parent.mkdir(parents=True, exist_ok=True))
+        try:
+            _do("mkdir", made.name, made.mkdir)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileExistsError):
+                raise error.__cause__ from None
+            raise
+        _sync_path(made.parent)
+        return cls(made)
+
+    def _root_kind(self) -> NodeKind | None:
+        try:
+            return _kind(os.lstat(self.path).st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            raise StorageError(str(error.strerror), path=str(self.path)) from error
+
+    @contextlib.contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[_Dir, str]]:
+        """The open directory that holds ``path``, and the last component."""
+        *parts, name = path.split("/") if path else [""]
+        with self._directory("/".join(parts), path) as directory:
+            yield directory, name
+
+    @contextlib.contextmanager
+    def _directory(self, path: str, blame: str = "") -> Iterator[_Dir]:
+        here = self._open_root()
+        try:
+            for part in path.split("/") if path else []:
+                if part in ("", ".", ".."):
+                    _unsafe(blame or path, "is not a path inside the run")
+                following = self._step(here, part, blame or path)
+                here.close()
+                here = following
+            yield here
+        finally:
+            here.close()
+
+    def _open_root(self) -> _Dir:
+        if not _HAS_DIR_FD:
+            if self._root_kind() != "dir":
+                _unsafe(self.label, "is not a real directory")
+            return _Dir(self.path, None)
+        try:
+            return _Dir(self.path, os.open(self.path, os.O_RDONLY | _DIRECTORY | _NOFOLLOW))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(str(error.strerror), path=str(self.path)) from error
+
+    @staticmethod
+    def _step(here: _Dir, part: str, blame: str) -> _Dir:
+        seen = here.lstat(part)
+        if not stat.S_ISDIR(seen.st_mode):
+            _unsafe(blame, f"passes through {part!r}, which is a {_kind(seen.st_mode)}")
+        if here.fd is None:
+            return _Dir(here.path / part, None)
+        try:
+            fd = os.open(part, os.O_RDONLY | _DIRECTORY | _NOFOLLOW | _CLOEXEC, dir_fd=here.fd)
+        except NotADirectoryError:
+            _unsafe(blame, f"passes through {part!r}, which was swapped for a link")
+        return _Dir(here.path / part, fd)
+
+    def names(self, path: str = "") -> list[Entry]:
+        """What the directory ``path`` holds, sorted by name; empty if it does not exist."""
+
+        def listing() -> list[Entry]:
+            with self._directory(path) as here:
+                found = os.listdir(here.path if here.fd is None else here.fd)  # noqa: PTH208
+                return [Entry(name, _kind(here.lstat(name).st_mode)) for name in sorted(found)]
+
+        try:
+            return list(_do("list", path, listing))
+        except FileNotFoundError:
+            return []
+
+    def kind(self, path: str) -> NodeKind | None:
+        """What stands at ``path`` (a link is a ``"link"``); ``None`` if nothing does."""
+
+        def look() -> NodeKind:
+            with self._parent(path) as (here, name):
+                return _kind(here.lstat(name).st_mode)
+
+        try:
+            made: NodeKind = _do("stat", path, look)
+        except FileNotFoundError:
+            return None
+        return made
+
+    def stat(self, path: str) -> FileStat | None:
+        """The identity of the regular file at ``path``, or ``None``."""
+
+        def look() -> os.stat_result:
+            with self._parent(path) as (here, name):
+                return here.lstat(name)
+
+        try:
+            seen = _do("stat", path, look)
+        except FileNotFoundError:
+            return None
+        return FileStat(seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_size)
+
+    @contextlib.contextmanager
+    def _reading(self, path: str) -> Iterator[tuple[int, int]]:
+        def opened() -> int:
+            with self._parent(path) as (here, name):
+                mode = here.lstat(name).st_mode
+                if not stat.S_ISREG(mode):
+                    _unsafe(path, f"is a {_kind(mode)}, not a regular file")
+                return here.open(name, os.O_RDONLY)
+
+        try:
+            fd: int = _do("open", path, opened)
+        except FileNotFoundError:
+            msg = "is not there"
+            raise FileInvalid(msg, code="missing", path=path, hint="restore the file") from None
+        try:
+            seen = os.fstat(fd)
+            if not stat.S_ISREG(seen.st_mode):
+                _unsafe(path, "is not a regular file")
+            yield fd, seen.st_size
+        finally:
+            os.close(fd)
+
+    def read(self, path: str, *, limit: int = 64 * 2**20) -> bytes:
+        """The bytes of the regular file ``path``, at most ``limit`` of them (else ``size``)."""
+        with self._reading(path) as (fd, size):
+            parts, total = [], 0
+            while size <= limit and (
+                block := _do("read", path, os.read, fd, min(_BLOCK, limit + 1 - total))
+            ):
+                parts.append(block)
+                total += len(block)
+                size = max(size, total)
+            if size > limit:
+                msg = f"{size} bytes exceed the limit of {limit}"
+                raise FileInvalid(msg, code="size", path=path, hint="restore the file")
+            return b"".join(parts)
+
+    def hash(self, path: str) -> tuple[int, str]:
+        """Size in bytes and ``sha256:…`` of the regular file ``path``, in constant memory."""
+        made, total = hashlib.sha256(), 0
+        with self._reading(path) as (fd, _):
+            while block := _do("read", path, os.read, fd, _BLOCK):
+                made.update(block)
+                total += len(block)
+        return total, "sha256:" + made.hexdigest()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put ``data`` at ``path`` atomically: temporary name, sync, replace, directory sync.
+
+        Missing parent directories are made. A target that is a link or no regular file is an
+        error before anything is written, and it is never removed first.
+        """
+        self.makedirs(path.rpartition("/")[0])
+        if (kind := self.kind(path)) not in (None, "file"):
+            _unsafe(path, f"is a {kind}, not a regular file")
+        temporary = TEMPORARY + secrets.token_hex(8)
+        with self._parent(path) as (here, name):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            fd: int = _do("open", path, here.open, temporary, flags)
+            try:
+                self._write_all(fd, path, data)
+                _do("fsync", path, os.fsync, fd)
+            except BaseException:
+                os.close(fd)
+                with contextlib.suppress(OSError, StorageError):
+                    self._unlink(here, temporary, path)
+                raise
+            os.close(fd)
+            source, where = here.at(temporary)
+            target, _ = here.at(name)
+            ends = {} if here.fd is None else {"src_dir_fd": here.fd, "dst_dir_fd": here.fd}
+            del where
+            _do("replace", path, lambda: os.replace(source, target, **ends))  # noqa: PTH105
+            self._sync_directory(here, path)
+
+    def append(self, path: str, data: bytes) -> None:
+        """Add ``data`` to the end of the regular file ``path`` (made if missing) and sync it."""
+        fresh = self.kind(path) is None
+        with self._parent(path) as (here, name):
+            fd: int = _do("open", path, here.open, name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    _unsafe(path, "is not a regular file")
+                self._write_all(fd, path, data)
+                _do("fsync", path, os.fsync, fd)
+            finally:
+                os.close(fd)
+            if fresh:
+                self._sync_directory(here, path)
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut the regular file ``path`` to ``size`` bytes and sync it."""
+        with self._parent(path) as (here, name):
+            fd: int = _do("open", path, here.open, name, os.O_WRONLY)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    _unsafe(path, "is not a regular file")
+                _do("write", path, lambda data: os.ftruncate(fd, size + len(data)), b"")
+                _do("fsync", path, os.fsync, fd)
+            finally:
+                os.close(fd)
+
+    @staticmethod
+    def _write_all(fd: int, path: str, data: bytes) -> None:
+        def put(part: bytes) -> None:
+            rest = memoryview(part)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+
+        _do("write", path, put, data)
+
+    def makedirs(self, path: str, mode: int = 0o777) -> None:
+        """Make the directory ``path`` and its parents where missing, each synced."""
+        done = ""
+        for part in path.split("/") if path else []:
+            done = f"{done}/{part}" if done else part
+            if (kind := self.kind(done)) == "dir":
+                continue
+            if kind is not None:
+                _unsafe(done, f"is a {kind}, not a directory")
+            with self._parent(done) as (here, name):
+                target, where = here.at(name)
+                _do("mkdir", done, lambda t=target, w=where: os.mkdir(t, mode, **w))  # noqa: PTH102
+                self._sync_directory(here, done)
+
+    def rename(self, source: str, target: str) -> None:
+        """Move ``source`` to ``target``, which must not exist; both directories are synced."""
+        self.makedirs(target.rpartition("/")[0])
+        if self.kind(source) not in ("file", "dir"):
+            _unsafe(source, "is not there, or neither file nor directory")
+        if self.kind(target) is not None:
+            _unsafe(target, "exists already")
+        with self._parent(source) as (old, name), self._parent(target) as (new, final):
+            ends = {}
+            if old.fd is not None and new.fd is not None:
+                ends = {"src_dir_fd": old.fd, "dst_dir_fd": new.fd}
+            a, b = old.at(name)[0], new.at(final)[0]
+            _do("rename", target, lambda: os.rename(a, b, **ends))  # noqa: PTH104
+            self._sync_directory(new, target)
+            if source.rpartition("/")[0] != target.rpartition("/")[0]:
+                self._sync_directory(old, source)
+
+    def remove(self, path: str) -> None:
+        """Remove the file or link ``path`` (never what a link points to); absent is fine."""
+        with contextlib.suppress(FileNotFoundError), self._parent(path) as (here, name):
+            self._unlink(here, name, path)
+
+    def remove_tree(self, path: str) -> None:
+        """Remove the directory ``path`` with all that it holds; links are removed, not followed."""
+        kind = self.kind(path)
+        if kind is None:
+            return
+        if kind != "dir":
+            self.remove(path)
+            return
+        for entry in self.names(path):
+            self.remove_tree(f"{path}/{entry.name}")
+        with self._parent(path) as (here, name):
+            target, where = here.at(name)
+            _do("remove", path, lambda: os.rmdir(target, **where))
+
+    def sync(self, path: str = "") -> None:
+        """Sync the directory ``path`` itself, so that renames inside it are durable."""
+        with self._directory(path) as here:
+            self._sync_directory(here, path)
+
+    @staticmethod
+    def _unlink(here: _Dir, name: str, path: str) -> None:
+        target, where = here.at(name)
+        _do("remove", path, lambda: os.unlink(target, **where))
+
+    @staticmethod
+    def _sync_directory(here: _Dir, path: str) -> None:
+        if here.fd is not None:  # Windows cannot sync a directory; a rename is durable there
+            _do("fsync", path.rpartition("/")[0] + "/", os.fsync, here.fd)
+
+
+def _sync_path(path: Path) -> None:
+    if _HAS_DIR_FD:
+        fd = os.open(path, os.O_RDONLY | _DIRECTORY)
+        try:
+            _do("fsync", path.name + "/", os.fsync, fd)
+        finally:
+            os.close(fd)
+
+
+def free_bytes(path: str | os.PathLike[str]) -> int:
+    """Free space, in bytes, of the disk that ``path`` (or its first existing parent) lies on.
+
+    Examples
+    --------
+    >>> free_bytes("/") > 0
+    True
+    """
+    here = Path(path).absolute()
+    while not here.exists():
+        here = here.parent
+    return shutil.disk_usage(here).free
