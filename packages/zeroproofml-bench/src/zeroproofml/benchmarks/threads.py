@@ -144,7 +144,7 @@ class _OpenBLAS:
     def version(self) -> str:
         function = getattr(self._library, (self._form or "{}").format("openblas_get_config"))
         function.restype = ctypes.c_char_p
-        words = function().decode("ascii").split()
+        words: list[str] = function().decode("ascii").split()
         return words[1] if words[0] == "OpenBLAS" else words[0]
 
 

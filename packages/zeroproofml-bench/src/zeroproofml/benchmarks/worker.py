@@ -1,0 +1,173 @@
+"""One seed: compute it, and leave a complete seed directory behind, commit last.
+
+The same function runs in the coordinator (inline), in a process of its own and on a cluster. It
+writes in its work directory and nowhere else; what it leaves there is believed only after the
+coordinator has verified the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from zeroproofml.report.errors import ReportError, StorageError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from zeroproofml.benchmarks.domains import SeedOutput
+    from zeroproofml.benchmarks.progress import Event
+
+RESULT, PREDICTIONS, COMMIT = "per_seed_result.json", "predictions.npz", "commit.json"
+ORPHANED = 3
+"""Exit status of a worker whose coordinator is gone."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs: the config, the seed, where to write, and under which identities.
+
+    Examples
+    --------
+    >>> Task.from_json(Task({"domain": "ik"}, 1, "w", {}, "sha256:").to_json()).seed
+    1
+    """
+
+    config: Mapping[str, Any]
+    seed: int
+    work: str
+    code: Mapping[str, str]
+    environment_digest: str
+    extensions: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """The task as one line."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """The task of such a line."""
+        made = json.loads(text)
+        return cls(**{**made, "extensions": tuple(made["extensions"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    `storage` is a full or read-only disk: no seed's fault, it ends the attempt.
+
+    Examples
+    --------
+    >>> Outcome("failed", "exception", "ValueError: no").kind
+    'failed'
+    """
+
+    kind: Literal["ok", "failed", "lost", "storage"]
+    code: str = ""
+    message: str = ""
+    path: str = field(default="", kw_only=True)
+
+
+def run(task: Task, emit: Callable[[Event], None]) -> Outcome:
+    """Compute one seed in this process.
+
+    Exceptions of the domain become `failed`: an exception is not retried, since a deterministic
+    failure repeats. Only a signal leaves this function as an exception.
+    """
+    try:
+        _compute(task, emit)
+    except StorageError as error:
+        return Outcome("storage", error.code, error.message, path=error.path)
+    except ReportError as error:
+        return Outcome("failed", error.code, one_line(str(error), 2000))
+    except Exception as error:  # noqa: BLE001 (whatever a method raises fails its seed, not the run)
+        return Outcome("failed", "exception", _message(error))
+    return Outcome("ok")
+
+
+def _message(error: Exception) -> str:
+    """Name, text and place of an exception: one line, no locals, no path of this machine."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return one_line(f"{type(error).__name__}: {error}{place}", 2000)
+
+
+def _compute(task: Task, emit: Callable[[Event], None]) -> None:
+    from zeroproofml.benchmarks import domains, threads
+    from zeroproofml.benchmarks.progress import SeedProgress
+    from zeroproofml.report import _fs
+    from zeroproofml.report import domains as laws
+
+    began = time.monotonic()
+    for path in task.extensions:
+        domains.load_file(path)
+    config = task.config
+    domain, protocol = config["domain"], config["protocol"]["name"]
+    law = laws.get(domain, protocol)
+    produce = domains.producer(domain, protocol)
+    work = Path(task.work)
+    _fs.mkdir(work)
+    with threads.switched(config["threads"], domains.frameworks(domain)):
+        output = produce(config, task.seed, SeedProgress(task.seed, emit))
+        _store(task, law, output, began)
+
+
+def _store(task: Task, law: Any, output: SeedOutput, began: float) -> None:
+    """Write arrays, checkpoints, result and, last, the commit."""
+    from zeroproofml.benchmarks import results
+    from zeroproofml.report import _fs
+
+    work = Path(task.work)
+    arms = [arm.key for arm in law.arms if arm.key in task.config["arms"]]
+    results.check_output(law, task.config, output, arms)
+    files: dict[str, bytes] = {}
+    arrays = results.predictions(output, files)
+    results.datasets(output, files)
+    results.checkpoints(output, files)
+    result = results.seed_result(task, law, output, arrays, arms, began)
+    files[RESULT] = result.to_bytes()
+    commit = results.seed_commit(task, result, files)
+    for folder in sorted({str(Path(name).parent) for name in files} - {"."}):
+        _fs.mkdir(work / folder)
+    for name, data in files.items():
+        _fs.write_new(work / name, data)
+    _fs.write_new(work / COMMIT, commit.to_bytes())
+
+
+def main() -> None:
+    """Entry of a worker process: a task on standard input, events and the outcome on standard output."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not mix with the events
+    task = Task.from_json(sys.stdin.readline())
+    threading.Thread(target=_leave_with_the_coordinator, daemon=True).start()
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        _send(pipe, lock, {"event": event})
+
+    outcome = run(task, emit)
+    _send(pipe, lock, {"outcome": asdict(outcome)})
+
+
+def _send(pipe: TextIO, lock: threading.Lock, message: dict[str, Any]) -> None:
+    with lock:
+        pipe.write(json.dumps(message, separators=(",", ":")) + "\n")
+        pipe.flush()
+
+
+def _leave_with_the_coordinator() -> None:
+    # Standard input ends when the coordinator dies, however it dies: no orphan goes on computing.
+    sys.stdin.read()
+    os._exit(ORPHANED)
+
+
+if __name__ == "__main__":
+    main()
