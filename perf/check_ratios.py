@@ -1,0 +1,210 @@
+"""Hold a microbenchmark result to its ceilings, and optionally to an earlier result.
+
+    python perf/check_ratios.py RUN [--baseline OLD.json] [--ceilings FILE] [--goals] [--no-retry]
+
+RUN is a result file, or a folder of them: then its newest by creation time. Exit codes, the first
+that applies: 2 usage; 5 unreadable; 7 nothing in common; 4 slower; 3 inconclusive; 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from _schema import Model, Ratio, Results
+
+CEILINGS = Path(__file__).with_name("ceilings.json")
+NOISE = 0.25
+AnyModel = TypeVar("AnyModel", bound=Model)
+EXIT = {"faster": 0, "same": 0, "slower": 4, "inconclusive": 3, "nothing-measured": 4}
+
+
+class Ceiling(Model):
+    """One target: a ratio inside one run, so it travels between machines."""
+
+    impl: str
+    reference: str
+    must: Annotated[float, Field(gt=0)]
+    goal: Annotated[float, Field(gt=0)]
+    direction: Literal["at_most", "at_least"]
+
+
+class Ceilings(Model):
+    schema_name: Literal["zeroproofml.perf.ceilings"]
+    schema_version: Literal[1]
+    ratios: dict[str, Ceiling]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verdict."""
+
+    id: str
+    verdict: str
+    measured: float
+    must: float
+    goal: float
+
+
+class Unreadable(Exception):
+    """A file that is not what it should be."""
+
+
+def load_ceilings(path: Path) -> Ceilings:
+    """Read the committed ceilings."""
+    return _load(path, Ceilings)
+
+
+def _load(path: Path, model: type[AnyModel]) -> AnyModel:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        first = str(error).splitlines()
+        msg = f"{path}: {' '.join(first[:3])}"
+        raise Unreadable(msg) from error
+
+
+def find_results(path: Path) -> Path:
+    """The file itself, or the newest result of a folder."""
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("benchmarks_*.json"))
+    if not files:
+        msg = f"{path}: holds no benchmarks_*.json; run perf/run_benchmarks.py first"
+        raise Unreadable(msg)
+    created = {f: json.loads(f.read_text(encoding="utf-8")).get("created_utc", "") for f in files}
+    return max(files, key=lambda f: (created[f], f.name))
+
+
+def judge(ratio: Ratio, ceiling: Ceiling) -> str:
+    """The verdict on one measured ratio."""
+    value, must, goal, floor = ratio.min_ratio, ceiling.must, ceiling.goal, ratio.aa_floor
+    if ceiling.direction == "at_least":  # the same test on the inverse
+        value, must, goal = 1 / value, 1 / must, 1 / goal
+    if floor > NOISE or ratio.preempted:
+        return "inconclusive"
+    if value > must * (1 + floor):
+        return "slower"
+    if value > must:
+        return "inconclusive"
+    return "faster" if value < goal else "same"
+
+
+def judge_ceilings(results: Results, ceilings: Ceilings) -> list[Row]:
+    """One row per ceiling."""
+    measured = {r.id: r for r in results.ratios}
+    rows = []
+    for name, ceiling in ceilings.ratios.items():
+        ratio = measured.get(name)
+        verdict = "nothing-measured" if ratio is None else judge(ratio, ceiling)
+        value = float("nan") if ratio is None else ratio.min_ratio
+        rows.append(Row(name, verdict, value, ceiling.must, ceiling.goal))
+    return rows
+
+
+def judge_baseline(now: Results, then: Results) -> list[Row]:
+    """One row per ratio that both runs have."""
+    old = {r.id: r for r in then.ratios}
+    rows = []
+    for ratio in now.ratios:
+        before = old.get(ratio.id)
+        if before is None:
+            continue
+        floor = max(ratio.aa_floor, before.aa_floor)
+        change = ratio.min_ratio / before.min_ratio
+        slower, faster = 1 + max(floor, 0.10), 1 / (1 + max(floor, 0.05))
+        if floor > NOISE or ratio.preempted or before.preempted:
+            verdict = "inconclusive"
+        elif change > slower:
+            verdict = "slower"
+        else:
+            verdict = "faster" if change < faster else "same"
+        rows.append(Row(ratio.id, verdict, change, slower, faster))
+    return rows
+
+
+def _measure_again(ids: Iterable[str], results: Results) -> dict[str, Ratio]:
+    """The failing cases once more, with twice the rounds."""
+    import run_benchmarks
+
+    wanted = {name.rsplit("/", 1)[0] for name in ids}
+    options = run_benchmarks.parse([])
+    options.quick = results.quick
+    rounds = 2 * (run_benchmarks.QUICK_ROUNDS if results.quick else run_benchmarks.ROUNDS)
+    found = {}
+    for case in run_benchmarks.select(options):
+        if case.id in wanted:
+            _, ratios = run_benchmarks.measure_case(case, rounds, run_benchmarks.SEED)
+            found.update({r.id: r for r in ratios})
+    return found
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="check_ratios.py", description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--baseline", type=Path, metavar="OLD.json")
+    parser.add_argument("--ceilings", type=Path, default=CEILINGS)
+    parser.add_argument("--goals", action="store_true", help="also list what missed its goal")
+    parser.add_argument("--no-retry", action="store_true", help="do not measure failures again")
+    options = parser.parse_args(argv)
+    for path in (options.run, options.baseline):
+        if path is not None and (path / "journal.jsonl").exists():
+            parser.error(f"{path} is a benchmark run directory; use zpml-report compare")
+        if path is not None and not path.exists():
+            parser.error(f"{path} does not exist")
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """Judge a run; returns the exit code."""
+    options = _parse(argv)
+    try:
+        results = _load(find_results(options.run), Results)
+        rows = judge_ceilings(results, load_ceilings(options.ceilings))
+        if options.baseline:
+            rows += judge_baseline(results, _load(options.baseline, Results))
+    except Unreadable as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 5
+    if all(row.verdict == "nothing-measured" for row in rows):
+        sys.stderr.write("error: the run and the ceilings have no ratio in common\n")
+        return 7
+    failing = [row.id for row in rows if row.verdict == "slower"]
+    if failing and not options.no_retry:
+        again = _measure_again(failing, results)
+        merged = results.model_copy(update={"ratios": [again.get(r.id, r) for r in results.ratios]})
+        for row in rows:
+            if row.id in again:
+                sys.stdout.write(f"first attempt: {row.verdict} {row.id} {row.measured:.3g}\n")
+        rows = judge_ceilings(merged, load_ceilings(options.ceilings)) + (
+            judge_baseline(merged, _load(options.baseline, Results)) if options.baseline else []
+        )
+    tolerated = results.quick
+    code = 0
+    for row in rows:
+        missed = options.goals and row.verdict == "same"
+        if row.verdict == "nothing-measured":
+            if not tolerated:
+                code = 4
+            continue
+        sys.stdout.write(
+            f"{row.verdict:13} {row.id} {row.measured:.3g} (must {row.must:.3g},"
+            f" goal {row.goal:.3g}{', goal missed' if missed else ''})\n"
+        )
+        if EXIT[row.verdict] == 4 or code == 0:
+            code = EXIT[row.verdict]
+    absent = sum(row.verdict == "nothing-measured" for row in rows)
+    if absent:
+        sys.stdout.write(f"{absent} entries were not measured in this run\n")
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The catalogue: each suite yields Case objects, for the command and for the pytest jobs alike."""
