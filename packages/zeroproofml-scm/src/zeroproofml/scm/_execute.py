@@ -1,0 +1,352 @@
+"""The NumPy executor: compute once straight into the output, check once, mask, fill.
+
+Two kinds of operands:
+
+* **open** (the ``scm_*_numpy`` functions): payloads may hold anything. One evaluation, one finite
+  test of the result, one more of each operand whose finiteness does not show there.
+* **canonical** (``SCMArray``): payloads are finite and 0 under the mask. A new non-finite lane then
+  cannot appear without the hardware raising a status flag, which NumPy reads after every loop
+  anyway; flags untouched means that every lane is regular, and no pass over the data is needed.
+
+``np.where``, safe operands and second evaluations cost a pass each; none is used. Every call sets
+its own error state: worker threads start with the defaults.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from zeroproofml.scm._kernels import SHORT_POWERS, kernel_for
+from zeroproofml.scm._operands import check_out, is_weak, resolve
+from zeroproofml.scm.cause import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from zeroproofml.scm.optable import Op
+
+    Plane = NDArray[Any]
+    Mask = NDArray[np.bool_]
+
+__all__ = ["execute", "fill"]
+
+_BOOL = np.dtype(np.bool_)
+_BLOCK_BYTES = 256 * 1024  # a block, its mask and one more operand stay in L2
+_INT_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
+_SPARSE = 25  # below one ⊥ in 25 lanes a masked copy beats clearing bits everywhere
+_CHECK_BASE = (True, False)  # what a short power tests: its base
+
+
+def fill(payload: Plane, mask: Mask) -> None:
+    """Write 0 into the masked lanes of a payload, in place.
+
+    A masked copy costs two mispredicted branches per ⊥ lane; above a few per cent it is cheaper to
+    AND the bits of every lane with a widened mask, which touches no good lane's bits.
+    """
+    bad = np.count_nonzero(mask)
+    if not bad:
+        return
+    integer = _INT_OF_SIZE.get(payload.itemsize)
+    dense = bad * _SPARSE > payload.size
+    if dense and integer is not None and payload.dtype.kind == "f" and mask.shape == payload.shape:
+        bits = payload.view(integer)
+        bits &= np.subtract(mask.view(np.int8), 1, dtype=integer)
+    else:
+        np.copyto(payload, 0, where=mask)
+
+
+def _check_into(
+    r: Plane,
+    m: Mask,
+    operands: Sequence[Plane],
+    checks: Sequence[bool],
+    masks: Sequence[Mask | None],
+) -> None:
+    """m := ⊥ of r, given what shows in r, what does not, and the masks."""
+    np.isfinite(r, out=m)
+    for operand, check in zip(operands, checks, strict=True):
+        if check:
+            np.logical_and(m, np.isfinite(operand), out=m)
+    inverted = False
+    for mask in masks:
+        if mask is None:
+            continue
+        if inverted:
+            np.logical_or(m, mask, out=m)
+        else:  # ~finite | mask in one pass
+            np.less_equal(m, mask, out=m)
+            inverted = True
+    if not inverted:
+        np.logical_not(m, out=m)
+
+
+def _run_open(
+    kernel: Callable[..., Plane],
+    operands: Sequence[Plane],
+    checks: Sequence[bool],
+    masks: Sequence[Mask | None],
+    r: Plane,
+    m: Mask,
+) -> None:
+    kernel(*operands, out=r)
+    _check_into(r, m, operands, checks, masks)
+    fill(r, m)
+
+
+def _flat(array: Plane | None, shape: tuple[int, ...]) -> Plane | bool | None:
+    """A 1-D view to slice, the array itself if it is 0-d or None, or False if it cannot be cut."""
+    if array is None or array.ndim == 0:
+        return array
+    if array.shape == shape and array.flags.c_contiguous:
+        return array.reshape(-1)
+    return False
+
+
+def _run_blocks(
+    kernel: Callable[..., Plane],
+    operands: Sequence[Plane],
+    checks: Sequence[bool],
+    masks: Sequence[Mask | None],
+    r: Plane,
+    m: Mask,
+) -> None:
+    """``_run_open`` over blocks, so that the test and the fill find each block in cache."""
+    step = _BLOCK_BYTES // r.itemsize
+    parts = [_flat(array, r.shape) for array in (*operands, *masks, r, m)]
+    if r.size <= 2 * step or any(part is False for part in parts):
+        _run_open(kernel, operands, checks, masks, r, m)
+        return
+    arity = len(operands)
+    for start in range(0, r.size, step):
+        cut = slice(start, start + step)
+        block: list[Any] = [
+            part[cut] if isinstance(part, np.ndarray) and part.ndim else part for part in parts
+        ]
+        _run_open(kernel, block[:arity], checks, block[arity:-2], block[-2], block[-1])
+
+
+def _is_plain(operands: Sequence[Any], masks: Sequence[Any]) -> bool:
+    """Plain arrays of one native float dtype and one shape, masks None or bool: nothing to read."""
+    first = operands[0]
+    if type(first) is not np.ndarray:
+        return False
+    dtype, shape = first.dtype, first.shape
+    if dtype.kind != "f" or not shape or not dtype.isnative:
+        return False
+    if len(operands) == 2:
+        second = operands[1]
+        if type(second) is not np.ndarray or second.dtype is not dtype or second.shape != shape:
+            return False
+    for mask in masks:
+        if mask is not None and (
+            type(mask) is not np.ndarray or mask.dtype is not _BOOL or mask.shape != shape
+        ):
+            return False
+    return True
+
+
+def _execute_plain(
+    op: Op, operands: Sequence[Plane], masks: Sequence[Mask | None]
+) -> tuple[Plane, Mask]:
+    kernel, first = kernel_for(op.name), operands[0]
+    r = np.empty_like(first)  # keeps a Fortran layout
+    m = np.empty_like(first, dtype=np.bool_)
+    with np.errstate(all="ignore"):
+        run = _run_open if r.nbytes <= 2 * _BLOCK_BYTES else _run_blocks
+        run(kernel, operands, op.check, masks, r, m)
+    return r, m
+
+
+def _execute_open(
+    op: Op, operands: Sequence[Any], masks: Sequence[Any], out: Any
+) -> tuple[Plane, Mask]:
+    kernel = kernel_for(op.name)
+    with np.errstate(all="ignore"):
+        arrays, read, shape, dtype = resolve(op.name, operands, masks)
+        checks = op.checks(dtype.kind == "c")
+        if op.name == "pow" and is_weak(operands[1]) and operands[1] in SHORT_POWERS:
+            kernel, arrays, checks = SHORT_POWERS[float(operands[1])], arrays[:1], _CHECK_BASE[:1]
+        overlap = False
+        if out is not None:
+            payload, mask = check_out(out, shape, dtype)
+            inputs = [a for a in (*arrays, *read) if a is not None]
+            overlap = any(np.may_share_memory(o, a) for o in (payload, mask) for a in inputs)
+        if out is None or overlap:
+            r, m = np.empty(shape, dtype), np.empty(shape, np.bool_)
+        else:
+            r, m = payload, mask
+        _run_blocks(kernel, arrays, checks, read, r, m)
+        if overlap:
+            np.copyto(payload, r)
+            np.copyto(mask, m)
+    return out if out is not None else (r, m)
+
+
+class _Recorder:
+    """Remembers that a status flag was raised; one fresh object per call."""
+
+    __slots__ = ("raised",)
+
+    def __init__(self) -> None:
+        self.raised = False
+
+    def __call__(self, error: str, flag: int) -> None:
+        self.raised = True
+
+
+# Flags are a probe only for the operations that the hardware computes and rounds itself.
+_FLAGGED = frozenset({"add", "sub", "mul", "div", "inv", "sqrt"})
+# Real operations that map every finite number to a finite number.
+_TOTAL = frozenset({"neg", "sin", "cos"})
+
+
+@functools.cache
+def flags_reliable(name: str, dtype: np.dtype[Any]) -> bool:
+    """Whether this machine raises a flag for each way in which an operation leaves the numbers.
+
+    Asked once per operation and dtype in a process: 64 lanes, one of them ⊥, at several places, so
+    that vector bodies and scalar tails both answer; and a clean call that must raise nothing.
+    """
+    big = np.finfo(dtype).max
+    bad: dict[str, tuple[float, ...]] = {
+        "add": (big, big),
+        "sub": (big, -big),
+        "mul": (big, 2.0),
+        "div": (1.0, 0.0),
+        "inv": (0.0,),
+        "sqrt": (-1.0,),
+    }
+    kernel = kernel_for(name)
+    for place in (None, 0, 31, 62, 63):
+        operands = [np.ones(64, dtype) for _ in bad[name]]
+        if place is not None:
+            for operand, value in zip(operands, bad[name], strict=True):
+                operand[place] = value
+        if _flagged(kernel, operands, np.empty(64, dtype)) is not (place is not None):
+            return False
+    return True
+
+
+def _flagged(kernel: Callable[..., Plane], operands: Sequence[Plane], r: Plane) -> bool:
+    recorder = _Recorder()
+    with np.errstate(divide="call", over="call", invalid="call", under="ignore", call=recorder):
+        kernel(*operands, out=r)
+    return recorder.raised
+
+
+def _join(planes: Sequence[Plane | None], shape: tuple[int, ...]) -> Plane | None:
+    """OR of the planes that exist; None if none does."""
+    joined: Plane | None = None
+    for plane in planes:
+        if plane is not None:
+            joined = plane if joined is None else np.asarray(joined | plane)
+    if joined is not None and joined.shape != shape:
+        joined = np.broadcast_to(joined, shape)
+    return joined
+
+
+def classify(op: Op, operands: Sequence[Plane], lanes: Plane) -> NDArray[np.uint8]:
+    """Causes of newly ⊥ lanes: the first fault that holds, else OVERFLOW.
+
+    Args:
+        op: the operation.
+        operands: canonical payloads that broadcast to one shape.
+        lanes: flat indices of the lanes in that shape, none of them ⊥ on entry.
+    """
+    gathered = [
+        np.broadcast_to(p, lanes.shape) if p.ndim == 0 else p.ravel()[lanes] for p in operands
+    ]
+    is_complex = any(p.dtype.kind == "c" for p in operands)
+    causes = np.full(lanes.shape, int(Cause.OVERFLOW), dtype=np.uint8)
+    for cause, predicate in reversed(op.faults):
+        causes[predicate(np, is_complex, *gathered)] = int(cause)
+    return causes
+
+
+def _execute_canonical(
+    op: Op,
+    operands: Sequence[Plane],
+    masks: Sequence[Mask | None],
+    causes: Sequence[NDArray[np.uint8] | None],
+) -> tuple[Plane, Mask | None, NDArray[np.uint8] | None]:
+    dtype = np.result_type(*operands)
+    shape = np.broadcast_shapes(*[p.shape for p in operands])
+    real = dtype.kind == "f"
+    r = np.empty(shape, dtype)
+    kernel = kernel_for(op.name)
+    probed = real and op.name in _FLAGGED and dtype.char in "fd" and flags_reliable(op.name, dtype)
+    if probed:
+        look = _flagged(kernel, operands, r)
+    else:
+        with np.errstate(all="ignore"):
+            kernel(*operands, out=r)
+        look = not (real and op.name in _TOTAL)
+    mask, cause = _join(masks, shape), _join(causes, shape)
+    if look:
+        bad = np.asarray(~np.isfinite(r))
+        fresh = bad if mask is None else np.asarray(bad & ~mask)
+        if np.count_nonzero(fresh):
+            lanes = np.flatnonzero(fresh)
+            whole = [
+                p if p.ndim == 0 or p.shape == shape else np.broadcast_to(p, shape)
+                for p in operands
+            ]
+            found = np.zeros(shape, np.uint8) if cause is None else np.array(cause)
+            found.reshape(-1)[lanes] = classify(op, whole, lanes)
+            mask, cause = bad if mask is None else np.asarray(bad | mask), found
+    if mask is not None and (look or not op.fixes_zero):
+        fill(r, mask)
+    return r, mask, cause
+
+
+@overload
+def execute(
+    op: Op, operands: Sequence[Any], masks: Sequence[Any], out: Any = None, causes: None = None
+) -> tuple[Plane, Mask]: ...
+
+
+@overload
+def execute(
+    op: Op,
+    operands: Sequence[Any],
+    masks: Sequence[Any],
+    out: None,
+    causes: Sequence[NDArray[np.uint8] | None],
+) -> tuple[Plane, Mask | None, NDArray[np.uint8] | None]: ...
+
+
+def execute(
+    op: Op,
+    operands: Sequence[Any],
+    masks: Sequence[Any],
+    out: Any = None,
+    causes: Sequence[NDArray[np.uint8] | None] | None = None,
+) -> Any:
+    """Run one row of ``OPS``.
+
+    Args:
+        op: the row.
+        operands: open operands (anything :func:`resolve` reads); with ``causes``, canonical arrays.
+        masks: one per operand, or None.
+        out: ``(payload, mask)`` to write into, for open operands.
+        causes: entry causes, one plane or None per operand. Giving them says that the operands are
+            canonical; only then are causes computed.
+
+    Returns:
+        ``(payload, mask)``; with ``causes``, ``(payload, mask, cause)``, where a None plane means
+        that no lane is ⊥.
+
+    Raises:
+        SCMTypeError: an operand, mask or output of the wrong type.
+        SCMValueError: shapes that do not fit; values that cannot be read.
+    """
+    if causes is not None:
+        return _execute_canonical(op, operands, masks, causes)
+    if out is None and _is_plain(operands, masks):
+        return _execute_plain(op, operands, masks)
+    return _execute_open(op, operands, masks, out)
