@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 from zeroproofml.torch._arguments import broadcast, mask_tensor, operands
 from zeroproofml.torch._rules import RULES, Rule
 
@@ -89,16 +90,20 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
 
         @staticmethod
         def jvp(ctx: Any, _: Any, *tangents: Tensor | None) -> Any:
-            values, result, bottom = saved(ctx)
-            off = off_lanes(values, result, bottom)
-            seeds = tuple(None if t is None else torch.where(off, 0.0, t) for t in tangents)
-            result = torch.where(off, 1.0, result)
-            terms = rule.terms(seeds, tuple(safe(values, off)), result)
-            total = None
-            for term in terms:
-                if term is not None:
-                    total = term if total is None else total + term
-            return total, None
+            # torch calls this with forward mode switched off, and a jvp of a jvp would be a silent
+            # 0. Switched on, the saved operands must shed the tangents of this very level.
+            with _set_fwd_grad_enabled(True):
+                values, result, bottom = saved(ctx)
+                values = [None if v is None else unpack_dual(v).primal for v in values]
+                off = off_lanes(values, result, bottom)
+                seeds = tuple(None if t is None else torch.where(off, 0.0, t) for t in tangents)
+                result = torch.where(off, 1.0, result)
+                terms = rule.terms(seeds, tuple(safe(values, off)), result)
+                total = None
+                for term in terms:
+                    if term is not None:
+                        total = term if total is None else total + term
+                return total, None
 
     Row.__name__ = Row.__qualname__ = f"scm_{rule.op.name}"
     return Row

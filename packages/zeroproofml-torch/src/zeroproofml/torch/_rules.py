@@ -173,8 +173,17 @@ def _pow(seeds: Seeds, operands: tuple[Any, ...], r: Tensor) -> Terms:
     by_base, by_exponent = seeds
     if by_base is not None:
         # x**(e-1) by the operation's own rule: 0**0 = 1 gives the slope 1 of e = 1, and the second
-        # derivative is finite wherever the first was.
-        lower, _ = apply(RULES["pow"], None, x, e - 1)
+        # derivative is finite wherever the first was. A negative base takes its sign from the
+        # parity of e, because e - 1 rounds to e beyond 2**53.
+        if x.is_complex():
+            lower, _ = apply(RULES["pow"], None, x, e - 1)
+        else:
+            negative = x < 0
+            fixed = e.detach()
+            even = fixed == 2 * torch.floor(fixed / 2)
+            size = torch.where(negative, -x, x)
+            lower, _ = apply(RULES["pow"], None, size, torch.where(negative, fixed, e) - 1)
+            lower = torch.where(negative & even, -lower, lower)
         by_base = by_base * (e * lower)
     if by_exponent is not None:
         # Only a positive base can change its exponent and stay in the domain.

@@ -1,0 +1,48 @@
+"""Fixtures of the torch suite."""
+
+import warnings
+
+import pytest
+import torch
+
+UNARY = ("inv", "neg", "log", "exp", "sqrt", "sin", "cos", "tan")
+BINARY = ("add", "sub", "mul", "div", "pow")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forward_mode_is_loaded():
+    """Load torch's forward-mode decompositions once: torch 2.13 warns about its own jit.script."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=UNARY + BINARY)
+def name(request):
+    """Each of the thirteen operations."""
+    return request.param
+
+
+@pytest.fixture
+def arity(name):
+    return 2 if name in BINARY else 1
+
+
+@pytest.fixture
+def op(name):
+    from zeroproofml.torch import ops
+
+    return getattr(ops, f"scm_{name}_torch")
+
+
+@pytest.fixture(params=["function", "composition"])
+def form(request, monkeypatch):
+    """Both forms of an operation; the composition is what torch.compile traces, here run eagerly."""
+    if request.param == "composition":
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    return request.param
