@@ -8,6 +8,7 @@ file that only the coordinator knows proves the first, digests the second.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import queue
 import secrets
@@ -70,9 +71,8 @@ class DaskExecutor:
         emit: Callable[[Event], None],
     ) -> None:
         require()
-        import dask
-        from distributed import Client, LocalCluster
-
+        dask: Any = importlib.import_module("dask")
+        distributed: Any = importlib.import_module("distributed")
         del emit  # events of a remote seed stay there; the runner reports its start and its end
         self.workers = workers
         self.scheduler = "local" if address is None else "address"
@@ -81,11 +81,11 @@ class DaskExecutor:
         # A worker that dies takes its seed with it once, not three times on three machines.
         with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
             if address is None:
-                self._cluster = LocalCluster(
+                self._cluster = distributed.LocalCluster(
                     n_workers=workers, threads_per_worker=1, dashboard_address=None
                 )
         try:
-            self._client = Client(
+            self._client: Any = distributed.Client(
                 self._cluster or address, timeout=f"{CONNECT_S}s", set_as_default=False
             )
         except (OSError, ValueError) as error:
@@ -94,7 +94,7 @@ class DaskExecutor:
         self._waiting: deque[int] = deque()
         self._futures: dict[int, Any] = {}
         self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._guard: Path | None = None
+        self._guard: tuple[_fs.Tree, str] | None = None
         self._next = 0
 
     def check(self, folder: Path, code: Mapping[str, str], frameworks: tuple[str, ...]) -> None:
@@ -106,12 +106,12 @@ class DaskExecutor:
             A worker does not, or there is none.
         """
         nonce = secrets.token_hex(16)
-        guard = folder / f".zpml-tmp-nonce-{nonce[:12]}"
-        _fs.write_new(guard, nonce.encode())
+        tree, name = _fs.Tree(folder), f"{_fs.TEMPORARY}nonce-{nonce[:12]}"
+        tree.write(name, nonce.encode())
         try:
-            answers = self._client.run(_introduce, str(guard), frameworks)
+            answers = self._client.run(_introduce, str(folder.resolve() / name), frameworks)
         finally:
-            _fs.unlink(guard)
+            tree.remove(name)
         if not answers:
             msg = "--scheduler: the cluster has no worker"
             raise UsageError(msg, hint="start workers first")
@@ -124,10 +124,10 @@ class DaskExecutor:
                 msg = f"--executor: worker {worker} has other code of {', '.join(odd)}"
                 raise UsageError(msg, hint="install the same versions everywhere")
 
-    def guard(self, path: Path) -> None:
-        """Name the file whose removal tells launched seeds to stop."""
-        _fs.write_new(path, b"remove this file to stop the seeds of this attempt\n")
-        self._guard = path
+    def guard(self, tree: _fs.Tree, path: str) -> None:
+        """Write the file whose removal tells launched seeds to stop."""
+        tree.write(path, b"remove this file to stop the seeds of this attempt\n")
+        self._guard = (tree, path)
 
     def submit(self, task: Task) -> int:
         """Send a task to the cluster."""
@@ -137,7 +137,7 @@ class DaskExecutor:
             _launch,
             task.to_json(),
             self._threads,
-            str(self._guard) if self._guard else "",
+            "" if self._guard is None else str(self._guard[0].path.resolve() / self._guard[1]),
             pure=False,
             retries=0,
             key=f"zpml-{secrets.token_hex(8)}",
@@ -198,8 +198,8 @@ class DaskExecutor:
 
     def _release(self) -> None:
         if self._guard is not None:
-            guard, self._guard = self._guard, None
-            guard.unlink(missing_ok=True)
+            (tree, path), self._guard = self._guard, None
+            tree.remove(path)
 
 
 def _introduce(path: str, frameworks: tuple[str, ...]) -> tuple[str, dict[str, str]]:

@@ -170,7 +170,7 @@ def parse_seeds(text: str | None, start: int | None = None) -> tuple[int, ...] |
     return _checked(seeds)
 
 
-def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+def check_seeds(seeds: Iterable[object]) -> tuple[int, ...]:
     """Check seeds that a Python caller gives.
 
     Raises
@@ -183,23 +183,24 @@ def check_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
     >>> check_seeds([3, 1])
     (3, 1)
     """
-    return _checked(list(seeds))
+    return _checked(seeds)
 
 
-def _checked(seeds: Iterable[int]) -> tuple[int, ...]:
-    made = tuple(seeds)
-    if not 1 <= len(made) <= MAX_SEEDS:
-        msg = f"--seeds: {len(made)} seeds; give 1 to {MAX_SEEDS}"
-        raise UsageError(msg)
-    for seed in made:
+def _checked(seeds: Iterable[object]) -> tuple[int, ...]:
+    made: list[int] = []
+    for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 1 <= seed <= MAX_SEED:
             msg = f"--seeds: {seed!r} is no seed; use whole numbers from 1 to {MAX_SEED}"
             raise UsageError(msg)
+        made.append(seed)
+    if not 1 <= len(made) <= MAX_SEEDS:
+        msg = f"--seeds: {len(made)} seeds; give 1 to {MAX_SEEDS}"
+        raise UsageError(msg)
     if len(set(made)) != len(made):
         twice = next(seed for seed in made if made.count(seed) > 1)
         msg = f"--seeds: {twice} is named twice; name each seed once"
         raise UsageError(msg)
-    return made
+    return tuple(made)
 
 
 def _plain(value: Any) -> Any:

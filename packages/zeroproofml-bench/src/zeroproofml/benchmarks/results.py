@@ -174,6 +174,8 @@ def _arm(law: Protocol, made: ArmOutput, measured: Any) -> dict[str, Any]:
 
 
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
     if hasattr(value, "items"):
         return {str(key): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
+_resource: Any
 try:
-    import resource
+    import resource as _resource
 except ImportError:  # Windows has no such module
-    resource = None  # type: ignore[assignment]  # the name stays defined on every system
+    _resource = None
 
 
 def peak_rss_mb() -> float | None:
@@ -19,10 +21,10 @@ def peak_rss_mb() -> float | None:
     >>> (peak_rss_mb() or 1.0) > 0
     True
     """
-    if resource is None:
+    if _resource is None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return float(_resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss) * unit / 1e6
 
 
 def gpu_peak_mb() -> float | None:
@@ -47,6 +49,6 @@ def cpu_s() -> float:
     >>> cpu_s() > 0
     True
     """
-    if resource is None:
+    if _resource is None:
         return time.process_time()
-    return time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    return time.process_time() + float(sum(_resource.getrusage(_resource.RUSAGE_CHILDREN)[:2]))

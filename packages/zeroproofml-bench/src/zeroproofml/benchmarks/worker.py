@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
     from zeroproofml.benchmarks.domains import SeedOutput
     from zeroproofml.benchmarks.progress import Event
+    from zeroproofml.report._fs import Tree
+    from zeroproofml.report.domains import Protocol
 
-RESULT, PREDICTIONS, COMMIT = "per_seed_result.json", "predictions.npz", "commit.json"
+RESULT, COMMIT = "per_seed_result.json", "commit.json"
+SHARED = ".datasets"
+"""Suffix of the folder, beside the work directory, that holds data sets which seeds share."""
 ORPHANED = 3
 """Exit status of a worker whose coordinator is gone."""
 
@@ -34,14 +38,17 @@ ORPHANED = 3
 class Task:
     """What a worker needs: the config, the seed, where to write, and under which identities.
 
+    `root` is the run directory, `work` the work directory inside it, with `/`.
+
     Examples
     --------
-    >>> Task.from_json(Task({"domain": "ik"}, 1, "w", {}, "sha256:").to_json()).seed
+    >>> Task.from_json(Task({"domain": "ik"}, 1, "run", ".zpml/work/seed_1.1", {}, "sha256:").to_json()).seed
     1
     """
 
     config: Mapping[str, Any]
     seed: int
+    root: str
     work: str
     code: Mapping[str, str]
     environment_digest: str
@@ -113,33 +120,33 @@ def _compute(task: Task, emit: Callable[[Event], None]) -> None:
     domain, protocol = config["domain"], config["protocol"]["name"]
     law = laws.get(domain, protocol)
     produce = domains.producer(domain, protocol)
-    work = Path(task.work)
-    _fs.mkdir(work)
+    tree = _fs.Tree(task.root)
+    if tree.kind(task.work) is not None:
+        msg = "another worker has begun this attempt"
+        raise StorageError(msg, path=task.work, hint="resume the run")
+    tree.makedirs(task.work)
     with threads.switched(config["threads"], domains.frameworks(domain)):
         output = produce(config, task.seed, SeedProgress(task.seed, emit))
-        _store(task, law, output, began)
+        _store(task, tree, law, output, began)
 
 
-def _store(task: Task, law: Any, output: SeedOutput, began: float) -> None:
-    """Write arrays, checkpoints, result and, last, the commit."""
+def _store(task: Task, tree: Tree, law: Protocol, output: SeedOutput, began: float) -> None:
+    """Write data sets, arrays, checkpoints, result and, last, the commit."""
     from zeroproofml.benchmarks import results
-    from zeroproofml.report import _fs
 
-    work = Path(task.work)
     arms = [arm.key for arm in law.arms if arm.key in task.config["arms"]]
     results.check_output(law, task.config, output, arms)
+    for name, data in results.shared_datasets(output).items():
+        tree.write(f"{task.work}{SHARED}/{Path(name).name}", data)
     files: dict[str, bytes] = {}
     arrays = results.predictions(output, files)
-    results.datasets(output, files)
     results.checkpoints(output, files)
     result = results.seed_result(task, law, output, arrays, arms, began)
     files[RESULT] = result.to_bytes()
-    commit = results.seed_commit(task, result, files)
-    for folder in sorted({str(Path(name).parent) for name in files} - {"."}):
-        _fs.mkdir(work / folder)
     for name, data in files.items():
-        _fs.write_new(work / name, data)
-    _fs.write_new(work / COMMIT, commit.to_bytes())
+        tree.write(f"{task.work}/{name}", data)
+    commit = results.seed_commit(task, result, files)
+    tree.write(f"{task.work}/{COMMIT}", commit.to_bytes())
 
 
 def main() -> None:

@@ -1,0 +1,61 @@
+"""What the tests of the harness share: the toy domain, and ways to start the program on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zeroproofml.benchmarks import domains
+
+TOY = Path(__file__).with_name("toy_domain.py")
+_START = (
+    "import sys; from zeroproofml.benchmarks import domains; domains.load_file({toy!r}); "
+    "from zeroproofml.benchmarks.cli import main; sys.argv[0] = 'zpml-bench'; main()"
+)
+
+
+@pytest.fixture(autouse=True)
+def toy() -> Path:
+    """The toy domain is known in every test here; the path of its file."""
+    domains.load_file(TOY)
+    return TOY
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Start `zpml-bench` on the toy domain in a process of its own; returns the Popen."""
+    started = []
+
+    def start(*args, **variables):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _START.format(toy=str(TOY)), *map(str, args)],
+            cwd=tmp_path,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def program(launch):
+    """Run `zpml-bench` to its end; returns (exit code, stdout, stderr)."""
+
+    def run(*args, **variables):
+        process = launch(*args, **variables)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    return run
