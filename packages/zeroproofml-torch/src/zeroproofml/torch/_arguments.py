@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 import torch
 from torch import Tensor
+
 from zeroproofml.scm.errors import SCMTypeError, SCMValueError
 
 __all__ = ["broadcast", "complex_of", "mask_tensor", "operands", "real_of"]

@@ -15,10 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
+
 from zeroproofml.torch._arguments import broadcast, mask_tensor, operands
 from zeroproofml.torch._rules import RULES, Rule
 
 __all__ = ["apply", "execute"]
+
+
+def _primal(value: Tensor) -> Tensor:
+    primal: Tensor = unpack_dual(value).primal  # type: ignore[no-untyped-call]  # untyped in torch
+    return primal
 
 
 def _function(rule: Rule) -> type[torch.autograd.Function]:
@@ -94,7 +100,7 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
             # 0. Switched on, the saved operands must shed the tangents of this very level.
             with _set_fwd_grad_enabled(True):
                 values, result, bottom = saved(ctx)
-                values = [None if v is None else unpack_dual(v).primal for v in values]
+                values = [None if v is None else _primal(v) for v in values]
                 off = off_lanes(values, result, bottom)
                 seeds = tuple(None if t is None else torch.where(off, 0.0, t) for t in tangents)
                 result = torch.where(off, 1.0, result)

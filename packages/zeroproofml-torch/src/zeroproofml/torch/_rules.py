@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from zeroproofml.scm.optable import OPS, Op
 
 __all__ = ["RULES", "Rule"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
 from zeroproofml.torch._arguments import broadcast, mask_tensor, operands
 from zeroproofml.torch._execute import execute
 
