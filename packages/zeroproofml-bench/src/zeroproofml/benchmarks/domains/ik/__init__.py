@@ -1,0 +1,1 @@
+"""IK: differential inverse kinematics through poles, the producing side."""

@@ -1,0 +1,150 @@
+"""Training: one loop for every arm, written for speed and for equal bytes.
+
+All rows live in one float32 table; a minibatch is one gather. The optimiser runs over one flat
+parameter vector. Nothing is read back to the host before the last step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from zeroproofml.benchmarks.domains.ik import analytic, losses, networks
+from zeroproofml.benchmarks.domains.ik.networks import Design
+from zeroproofml.scm.errors import TrainingError
+
+if TYPE_CHECKING:
+    from zeroproofml.benchmarks.domains.ik.analytic import Problem
+    from zeroproofml.benchmarks.domains.ik.kinematics import Array, Robot
+    from zeroproofml.benchmarks.progress import Progress
+
+PEAK_RATE = 2e-3
+WARM_UP = 0.05
+BATCH = 256
+NEAR = 1e-2
+_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8
+_REPORT_EVERY = 100
+_FINAL = 100
+
+
+def schedule(steps: int) -> Array:
+    """One-cycle learning rates (steps,): cosine from 1/25 of the peak up over 5 % of the steps, then
+    down to 1/10,000 of the start.
+
+    >>> rates = schedule(100)
+    >>> float(rates[0]), float(rates.max()), float(rates[-1])
+    (8e-05, 0.002, 8e-09)
+    """
+    step = np.arange(steps, dtype=float)
+    start, end = PEAK_RATE / 25.0, PEAK_RATE / 25.0 / 1e4
+    top, last = WARM_UP * steps - 1.0, steps - 1.0
+    # Fewer than 20 steps have no warm-up: the peak lies before the first of them.
+    up = step / top if top > 0 else np.ones(steps)
+    down = (step - top) / max(last - top, 1e-12)
+    rising = PEAK_RATE + (start - PEAK_RATE) / 2 * (1 + np.cos(np.pi * np.clip(up, 0, 1)))
+    falling = end + (PEAK_RATE - end) / 2 * (1 + np.cos(np.pi * np.clip(down, 0, 1)))
+    return np.where(step <= top, rising, falling)
+
+
+@dataclass
+class TrainingTable:
+    """All train rows of one robot as one float32 table, with the tuple scales that they define."""
+
+    robot: Robot
+    columns: torch.Tensor
+    widths: tuple[int, ...]
+    kappa: float
+    scale: float
+
+    @classmethod
+    def of(cls, robot: Robot, q: Array, problem: Problem, device: str = "cpu") -> TrainingTable:
+        """Features, commands, Jacobians and every label of every arm, in the network's frame.
+
+        >>> from zeroproofml.benchmarks.domains.ik import kinematics as kin
+        >>> q = np.array([[0.1, 1.0], [0.2, 2.0]])
+        >>> problem = analytic.Problem.of(kin.jacobian(kin.R2, q), np.eye(2))
+        >>> TrainingTable.of(kin.R2, q, problem).columns.shape
+        torch.Size([2, 18])
+        """
+        kappa, scale = analytic.tuple_scale(problem)
+        p0, q0 = analytic.tuple_targets(problem, kappa, scale)
+        jac = networks.to_network_frame(robot, q, problem.jac)
+        parts = [
+            networks.features(robot, q),
+            networks.to_network_frame(robot, q, problem.e),
+            jac.reshape(len(q), -1),
+            p0,
+            q0[:, None],
+            analytic.damped(problem),
+            (problem.sigma[:, -1:] < NEAR).astype(float),
+        ]
+        table = np.concatenate(parts, axis=1).astype(np.float32)
+        widths = tuple(part.shape[1] for part in parts)
+        return cls(robot, torch.from_numpy(table).to(device), widths, kappa, scale)
+
+    def batch(self, rows: torch.Tensor) -> losses.Batch:
+        """The minibatch of the row numbers ``rows`` (B,), in one gather."""
+        x, e, jac, p0, q0, y, near = self.columns.index_select(0, rows).split(self.widths, dim=1)
+        n = e.shape[1]
+        return losses.Batch(x, e, jac.unflatten(1, (n, n)), p0, q0, y, near)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Weights of one arm and robot (flat float32) and the mean loss of the last steps."""
+
+    design: Design
+    flat: torch.Tensor
+    final_loss: float
+
+
+def minibatches(rows: int, steps: int, rng: np.random.Generator) -> torch.Tensor:
+    """Row numbers (steps, 256), drawn with replacement; the same for all arms.
+
+    >>> minibatches(10, 3, np.random.default_rng(0)).shape
+    torch.Size([3, 256])
+    """
+    return torch.from_numpy(rng.integers(0, rows, (steps, BATCH)))
+
+
+def train(
+    arm: str,
+    table: TrainingTable,
+    indices: torch.Tensor,
+    start: torch.Tensor,
+    progress: Progress,
+) -> Trained:
+    """Adam (default betas) under the one-cycle schedule, one step per row of ``indices``.
+
+    Raises TrainingError if a loss was not finite.
+    """
+    design = Design.of(arm, table.robot.name)
+    flat = start.clone().to(table.columns.device).requires_grad_()
+    value = flat.detach()
+    first, second = torch.zeros_like(value), torch.zeros_like(value)
+    history = torch.zeros(len(indices), device=value.device)
+    rates = schedule(len(indices))
+    for step, rows in enumerate(indices.to(value.device)):
+        batch = table.batch(rows)
+        out = design(design.named(flat), batch.x)
+        total = losses.loss(arm, design, out, batch, table.kappa)
+        (gradient,) = torch.autograd.grad(total, flat)
+        history[step] = total.detach()
+        first.lerp_(gradient, 1 - _BETA1)
+        second.mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
+        bias1, bias2 = 1 - _BETA1 ** (step + 1), 1 - _BETA2 ** (step + 1)
+        spread = second.sqrt().div_(math.sqrt(bias2)).add_(_EPS)
+        value.addcdiv_(first, spread, value=-float(rates[step]) / bias1)
+        if (step + 1) % _REPORT_EVERY == 0:
+            progress.advance(_REPORT_EVERY)
+    progress.advance(len(indices) % _REPORT_EVERY)
+    final = math.fsum(history[-_FINAL:].tolist()) / min(_FINAL, len(indices))
+    if not (bool(torch.isfinite(history).all()) and bool(torch.isfinite(value).all())):
+        step = int(torch.argmin(torch.isfinite(history).to(torch.int8)))
+        msg = f"{arm} on {table.robot.name}: loss not finite at step {step}; the arm has failed"
+        raise TrainingError(msg)
+    return Trained(design, value.cpu(), final)

@@ -1,0 +1,148 @@
+"""The standard protocol as the packaged data declares it: arms, settings, metrics, claims."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from zeroproofml.report.contract.claims import Claim
+from zeroproofml.report.contract.derived import MetricDefinition
+from zeroproofml.report.domains import Arm, ArmMetrics, Protocol
+from zeroproofml.report.domains.ik import figures, strata
+from zeroproofml.report.domains.ik.metrics import row_metrics
+from zeroproofml.report.domains.ik.paths import SUFFIXES, path_metrics
+from zeroproofml.report.domains.ik.policies import tag
+from zeroproofml.report.domains.ik.ranking import Null
+from zeroproofml.report.domains.ik.rows import BUDGETS, ROBOTS, SETS, RobotRows, answer, thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from zeroproofml.report.domains.ik.ranking import Value
+
+TUPLE_ARMS = {"scm_basic": 2, "scm_full": 1, "scm_chordal": 1, "label_tuple": 1}
+"""Arms that store a tuple → number of axes of their Q."""
+SCORELESS = ("zero", "mean")
+PATH_POLICIES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("rational_eps", "eps_ensemble", "scm_basic", "scm_chordal"), ("",)),
+    **dict.fromkeys(("zero", "inverse", "ideal", "tsvd", "dls", "dls_manip"), ("",)),
+    **dict.fromkeys(("mlp_pole", "scm_full"), SUFFIXES),
+}
+"""Arm → suffixes of the policies that drive it along the paths."""
+_NAMES = {
+    "<S>": {name: name for name in SETS},
+    "<H>": {name: name for name in SETS if name != "natural"},
+    "<b>": {tag(b): f"{100 * b:.0f}" for b in BUDGETS},
+    "<d>": {"003": "3", "010": "10", "030": "30"},
+    "<p>": {"": "free", "_hyb10": "10 % routed", "_stop": "halt on bottom"},
+}
+_ROBOT_WORDS = {"r2": "unit arm", "ur5": "UR5"}
+
+
+def seed_metrics(
+    arrays: Mapping[str, Any], settings: Mapping[str, Any], arms: Sequence[str]
+) -> dict[str, ArmMetrics]:
+    """Metrics of ``arms`` from the arrays of one seed, by arm; nulls carry their reason."""
+    values: dict[str, dict[str, Value]] = {arm: {} for arm in arms}
+    for robot in settings["robots"]:
+        rows = RobotRows(arrays, robot)
+        best = None
+        if f"ideal__{robot}_y" in arrays:
+            best = rows.residual(answer(arrays, "ideal", robot, rows.kappa).y)
+        for arm in arms:
+            found = answer(arrays, arm, robot, rows.kappa)
+            limits = thresholds(found, rows.cal, rows.regular, rows.det)
+            numbers = row_metrics(rows, found, limits, best)
+            numbers.update(path_metrics(arrays, arm, robot))
+            values[arm].update({f"{robot}_{name}": value for name, value in numbers.items()})
+    return {arm: _split(numbers) for arm, numbers in values.items()}
+
+
+def _split(numbers: Mapping[str, Value]) -> ArmMetrics:
+    reasons = {name: str(value) for name, value in numbers.items() if isinstance(value, Null)}
+    metrics = {name: None if name in reasons else float(v) for name, v in numbers.items()}
+    return ArmMetrics(metrics, reasons)
+
+
+def members(
+    settings: Mapping[str, Any], arms: Sequence[str]
+) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Members that predictions.npz may hold: name → (dtype, shape)."""
+    out: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    for robot, sizes in settings["robots"].items():
+        joints = ROBOTS[robot]
+        n = sizes["cal"] + 5 * sizes["strata"] + sizes["natural"] + sizes["pole"]
+        n += 6 * sizes["flips"]
+        paths, steps = sizes["paths"], sizes["path_steps"]
+        vector, matrix = (n, joints), (n, joints, joints)
+        data = {
+            "q": ("<f8", vector), "e": ("<f8", vector), "jac": ("<f8", matrix),
+            "set": ("|i1", (n,)), "label": ("|i1", (n,)), "family": ("|i1", (n,)),
+            "pair": ("<i4", (n,)), "sigma": ("<f8", vector), "det": ("<f8", (n,)),
+            "xyz": ("<f4", (n, 3)), "kappa": ("<f8", (1,)),
+            "path_sigma": ("<f4", (-(-paths // 4), steps)),
+        }
+        out.update({f"data__{robot}_{name}": member for name, member in data.items()})
+        for arm in arms:
+            key = f"{arm}__{robot}_"
+            real = "<f4" if arm in _LEARNED else "<f8"
+            out[key + "cause"] = ("|u1", (n,))
+            if arm in TUPLE_ARMS:
+                out[key + "p"] = (real, vector)
+                out[key + "q"] = (real, vector[: TUPLE_ARMS[arm]])
+            else:
+                out[key + "y"] = (real, vector)
+            if arm not in SCORELESS:
+                out[key + "score"] = ("<f4", (n,))
+            for suffix in PATH_POLICIES.get(arm, ()):
+                out[f"{key}path_err{suffix}"] = ("<f4", (paths, steps))
+                out[f"{key}path_state{suffix}"] = ("|u1", (paths, steps))
+    return out
+
+
+def _expanded(entry: Mapping[str, Any]) -> Iterator[tuple[str, MetricDefinition]]:
+    mark = next((mark for mark in _NAMES if mark in entry["name"]), None)
+    rest = {key: entry[key] for key in ("direction", "unit", "kind")}
+    for key, words in _NAMES[mark].items() if mark else [("", "")]:
+        name, text = entry["name"], entry["text"]
+        if mark:
+            name, text = name.replace(mark, key), text.replace(mark, words)
+        yield name, MetricDefinition(bounds=tuple(entry["bounds"]), text=text, **rest)
+
+
+def _load() -> Protocol:
+    source = resources.files("zeroproofml.report.domains") / "data" / "ik_standard_v1.json"
+    data = json.loads(source.read_text(encoding="utf-8"))
+    metrics: dict[str, MetricDefinition] = {}
+    for robot, words in _ROBOT_WORDS.items():
+        for entry in data["metrics"]:
+            for name, definition in _expanded(entry):
+                text = f"{words}: {definition.text}"
+                metrics[f"{robot}_{name}"] = definition.model_copy(update={"text": text})
+    return Protocol(
+        domain=data["domain"],
+        name=data["name"],
+        version=data["version"],
+        arms=tuple(
+            Arm(arm["key"], arm["label"], arm["role"], tuple(arm["needs"])) for arm in data["arms"]
+        ),
+        reference_arm=data["reference_arm"],
+        required_arms=tuple(data["required_arms"]),
+        metric_set=(data["metric_set"][0], data["metric_set"][1]),
+        settings=data["settings"],
+        seeds=data["seeds"],
+        dtype=data["dtype"],
+        threads=data["threads"],
+        metrics=metrics,
+        declared_metrics=tuple(data["declared_metrics"]),
+        claims=tuple(Claim.model_validate(claim) for claim in data["claims"]),
+        seed_metrics=seed_metrics,
+        members=members,
+        aggregates=strata.aggregates,
+        figures=figures.figures,
+    )
+
+
+STANDARD = _load()
+_LEARNED = frozenset(arm.key for arm in STANDARD.arms if arm.role == "learned")
