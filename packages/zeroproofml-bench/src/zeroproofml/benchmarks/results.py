@@ -13,8 +13,8 @@ import numpy as np
 
 from zeroproofml.benchmarks import usage
 from zeroproofml.report.contract import arrays as npz
-from zeroproofml.report.contract.seed import SeedCommit, SeedResult
-from zeroproofml.report.contract.strict_json import digest, sha256
+from zeroproofml.report.contract.seed import SeedResult
+from zeroproofml.report.contract.strict_json import digest
 from zeroproofml.report.domains import with_shared
 from zeroproofml.report.errors import FileInvalid
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from zeroproofml.benchmarks.domains import ArmOutput, SeedOutput
     from zeroproofml.benchmarks.worker import Task
+    from zeroproofml.report.contract.arrays import Array
     from zeroproofml.report.domains import Protocol
 
 PREDICTIONS = "predictions.npz"
@@ -63,45 +64,33 @@ def check_output(
             raise FileInvalid(msg, code="arrays", path=PREDICTIONS)
 
 
-def predictions(output: SeedOutput, files: dict[str, bytes]) -> dict[str, np.ndarray]:
-    """Add predictions.npz (and the domain's further arrays) to `files`; the arrays as stored."""
-    files[PREDICTIONS] = npz.write_npz(output.arrays)
-    for name, extra in output.files.items():
-        files[name] = npz.write_npz(extra)
-    return dict(npz.read_npz(files[PREDICTIONS], path=PREDICTIONS))
+def stored(output: SeedOutput) -> dict[str, Array]:
+    """The arrays in the form in which they are stored: what metrics are computed from."""
+    return {
+        name: npz.check_array(name, array, path=PREDICTIONS)
+        for name, array in output.arrays.items()
+    }
 
 
-def shared_datasets(output: SeedOutput) -> dict[str, bytes]:
-    """Data sets that seeds share, as `datasets/<sha256>.npz` → bytes.
-
-    Raises
-    ------
-    FileInvalid
-        Code `dataset`, if a digest is not that of the numbers.
-    """
-    found = {}
-    for name, dataset in output.datasets.items():
-        if dataset.arrays is None:
-            continue
-        if npz.array_digest(dataset.arrays) != dataset.digest:
-            msg = f"data set {name}: its digest is not that of its numbers"
-            raise FileInvalid(msg, code="dataset")
-        found[_dataset_file(dataset.digest)] = npz.write_npz(dataset.arrays)
-    return found
+def shared(output: SeedOutput) -> dict[str, Mapping[str, Array]]:
+    """Data sets that the domain shares between seeds, by name."""
+    return {name: each.arrays for name, each in output.datasets.items() if each.arrays is not None}
 
 
-def _dataset_file(named: str) -> str:
-    return f"datasets/{named.removeprefix('sha256:')}.npz"
+def extra_files(output: SeedOutput) -> dict[str, bytes]:
+    """What a domain adds to a seed's directory, as bytes."""
+    return {name: npz.write_npz(arrays) for name, arrays in output.files.items()}
 
 
-def checkpoints(output: SeedOutput, files: dict[str, bytes]) -> None:
-    """Add `checkpoints/<arm>.safetensors` of every trained arm to `files`.
+def checkpoints(output: SeedOutput) -> dict[str, bytes]:
+    """Arm → bytes of its safetensors file, for every arm that has weights.
 
     Raises
     ------
     FileInvalid
         Code `arrays`, if the header is longer than a reader accepts.
     """
+    found = {}
     for arm, made in output.arms.items():
         if made.checkpoint is None:
             continue
@@ -109,27 +98,26 @@ def checkpoints(output: SeedOutput, files: dict[str, bytes]) -> None:
 
         tensors = {name: np.ascontiguousarray(made.checkpoint[name]) for name in made.checkpoint}
         data = save(tensors)
-        path = f"checkpoints/{arm}.safetensors"
         if int.from_bytes(data[:8], "little") > MAX_HEADER:
             msg = "the header is longer than 1 MiB; use shorter tensor names"
-            raise FileInvalid(msg, code="arrays", path=path)
-        files[path] = data
+            raise FileInvalid(msg, code="arrays", path=f"checkpoints/{arm}.safetensors")
+        found[arm] = data
+    return found
 
 
 def seed_result(
     task: Task,
     law: Protocol,
     output: SeedOutput,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Array],
     arms: Sequence[str],
     began: float,
 ) -> SeedResult:
     """The canonical result of one seed; `began` is the worker's monotonic clock at its start."""
-    shared = {
-        name: each.arrays for name, each in output.datasets.items() if each.arrays is not None
-    }
     working = [arm for arm in arms if output.arms[arm].status == "ok"]
-    measured = law.seed_metrics(with_shared(arrays, shared), task.config["settings"], working)
+    measured = law.seed_metrics(
+        with_shared(arrays, shared(output)), task.config["settings"], working
+    )
     config = task.config
     return SeedResult.model_validate(
         {
@@ -144,7 +132,9 @@ def seed_result(
                     "digest": each.digest,
                     "n": each.n,
                     "role": each.role,
-                    "file": None if each.arrays is None else _dataset_file(each.digest),
+                    "file": None
+                    if each.arrays is None
+                    else f"datasets/{each.digest.removeprefix('sha256:')}.npz",
                 }
                 for name, each in output.datasets.items()
             },
@@ -203,22 +193,3 @@ def _timing(output: SeedOutput, arms: Sequence[str], began: float) -> dict[str, 
             if value is None
         },
     }
-
-
-def seed_commit(task: Task, result: SeedResult, files: Mapping[str, bytes]) -> SeedCommit:
-    """The commit that makes a seed complete: identities, result digest, every file's digest."""
-    return SeedCommit.model_validate(
-        {
-            "seed": task.seed,
-            "config_hash": result.config_hash,
-            "code": dict(task.code),
-            "environment_digest": task.environment_digest,
-            "datasets": {name: each.digest for name, each in result.datasets.items()},
-            "result_digest": result.result_digest(),
-            "arms": {name: arm.status for name, arm in result.arms.items()},
-            "files": [
-                {"path": name, "size": len(data), "sha256": sha256(data)}
-                for name, data in sorted(files.items())
-            ],
-        }
-    )

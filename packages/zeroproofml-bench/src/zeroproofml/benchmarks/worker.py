@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from zeroproofml.report._fs import Tree
     from zeroproofml.report.domains import Protocol
 
-RESULT, COMMIT = "per_seed_result.json", "commit.json"
-SHARED = ".datasets"
-"""Suffix of the folder, beside the work directory, that holds data sets which seeds share."""
 ORPHANED = 3
 """Exit status of a worker whose coordinator is gone."""
 
@@ -131,22 +128,23 @@ def _compute(task: Task, emit: Callable[[Event], None]) -> None:
 
 
 def _store(task: Task, tree: Tree, law: Protocol, output: SeedOutput, began: float) -> None:
-    """Write data sets, arrays, checkpoints, result and, last, the commit."""
     from zeroproofml.benchmarks import results
+    from zeroproofml.report.seeddir import write_seed_dir
 
     arms = [arm.key for arm in law.arms if arm.key in task.config["arms"]]
     results.check_output(law, task.config, output, arms)
-    for name, data in results.shared_datasets(output).items():
-        tree.write(f"{task.work}{SHARED}/{Path(name).name}", data)
-    files: dict[str, bytes] = {}
-    arrays = results.predictions(output, files)
-    results.checkpoints(output, files)
-    result = results.seed_result(task, law, output, arrays, arms, began)
-    files[RESULT] = result.to_bytes()
-    for name, data in files.items():
-        tree.write(f"{task.work}/{name}", data)
-    commit = results.seed_commit(task, result, files)
-    tree.write(f"{task.work}/{COMMIT}", commit.to_bytes())
+    arrays = results.stored(output)
+    write_seed_dir(
+        tree,
+        task.work,
+        result=results.seed_result(task, law, output, arrays, arms, began),
+        arrays=arrays,
+        code=task.code,
+        environment_digest=task.environment_digest,
+        checkpoints=results.checkpoints(output),
+        extra=results.extra_files(output),
+        shared=results.shared(output),
+    )
 
 
 def main() -> None:
