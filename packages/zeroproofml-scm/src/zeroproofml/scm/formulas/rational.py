@@ -34,6 +34,7 @@ def rational(
     singular_epsilon: float = 1e-6,
     mask: Any = None,
     stop_gradient: Callable[[Any], Any] | None = None,
+    guard: Callable[[Any, Any], Any] | None = None,
 ) -> tuple[Any, Any, Any, Any]:
     """Evaluate P(x)/Q(x).
 
@@ -49,6 +50,8 @@ def rational(
         singular_epsilon: forward threshold, finite and >= 0, rounded to the real dtype of Q.
         mask: bool, shape of x; True where x is ⊥.
         stop_gradient: the framework's; without it nothing is prepared for differentiation.
+        guard: a layer's gradient gate, ``guard(value, undefined) -> value``, put on P and Q before
+            the quotient: a finite cotangent can still overflow on its way through 1/Q.
         xp: numpy, torch or jax.numpy.
 
     Returns:
@@ -87,5 +90,7 @@ def rational(
     P0, Q0 = xp.where(broken, 0.0, P), xp.where(broken, 0.0, Q)
     P = xp.where(constant, P0, evaluate(numerator, point, basis, xp=xp))
     Q = xp.where(constant, Q0, evaluate(denominator, point, basis, xp=xp))
+    if guard is not None:
+        P, Q = guard(P, undefined), guard(Q, undefined)
     payload, bottom = quotient(P, Q, undefined, xp=xp, stop_gradient=stop)
     return payload, bottom, P, Q
