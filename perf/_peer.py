@@ -285,9 +285,11 @@ def measure(only: str, rounds: int) -> tuple[list[Any], list[Any], list[Any]]:
             differ[name] += count
         floor = abs(group.samples[_measure.SECOND_REFERENCE].best / group.samples["raw"].best - 1)
         note = "the two sides differ by more than 5 %" if floor > SIDE_FLOOR else None
-        for row in run_benchmarks.case_rows(case, group, None, {}):
-            if row.impl.startswith("peer:"):
-                rows.append(row.model_copy(update={"note": note}))
+        rows += [
+            row.model_copy(update={"note": note})
+            for row in run_benchmarks.case_rows(case, group, None, {})
+            if row.impl.startswith("peer:")
+        ]
         ours = group.samples["numpy"]
         for name, samples in group.samples.items():
             if not name.startswith("peer:"):

@@ -1,0 +1,96 @@
+"""Hand-made result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WriteResults = Callable[..., Path]
+WriteCeilings = Callable[..., Path]
+
+
+@pytest.fixture
+def write_results(tmp_path: Path) -> WriteResults:
+    """Write a result file whose ratios are `name=(min_ratio, aa_floor, preempted)`."""
+
+    def write(
+        ratios: dict[str, tuple[object, float, bool]],
+        *,
+        quick: bool = False,
+        name: str = "benchmarks_20260101T000000Z.json",
+        created: str = "2026-01-01T00:00:00Z",
+    ) -> Path:
+        data = {
+            "schema_name": "zeroproofml.perf.results",
+            "schema_version": 1,
+            "created_utc": created,
+            "complete": True,
+            "quick": quick,
+            "argv": [],
+            "seed": 1,
+            "commit": None,
+            "machine": {
+                "system": "Linux",
+                "release": "6",
+                "arch": "x86_64",
+                "cpu_model": "test",
+                "cpu_count": 2,
+                "cpu_flags": [],
+                "memory_bytes": None,
+                "pinned_core": None,
+                "load_before": None,
+                "load_after": None,
+                "gpu": None,
+            },
+            "versions": {},
+            "threads": {},
+            "cases": [],
+            "ratios": [
+                {
+                    "id": key,
+                    "impl": "numpy",
+                    "reference": "raw",
+                    "min_ratio": ratio,
+                    "paired_median": 1.0,
+                    "paired_iqr": [1.0, 1.0],
+                    "aa_floor": floor,
+                    "preempted": preempted,
+                }
+                for key, (ratio, floor, preempted) in ratios.items()
+            ],
+            "peers": [],
+        }
+        path = tmp_path / name
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_ceilings(tmp_path: Path) -> WriteCeilings:
+    """Write a ceilings file with entries `name=(must, goal)`."""
+
+    def write(entries: dict[str, tuple[float, float]], direction: str = "at_most") -> Path:
+        data = {
+            "schema_name": "zeroproofml.perf.ceilings",
+            "schema_version": 1,
+            "ratios": {
+                key: {
+                    "impl": "numpy",
+                    "reference": "raw",
+                    "must": must,
+                    "goal": goal,
+                    "direction": direction,
+                }
+                for key, (must, goal) in entries.items()
+            },
+        }
+        path = tmp_path / "ceilings.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,113 @@
+"""The timing itself: order, pairing, and verdicts under simulated noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import _measure
+import _schema
+import check_ratios
+import run_benchmarks
+from suites import ops
+from suites.case import WrongValue
+
+
+def test_order_changes_between_rounds_and_follows_the_seed() -> None:
+    impls = {name: (lambda: None) for name in "abcd"}
+    first = _measure.measure(impls, "a", rounds=8, seed=3)
+    again = _measure.measure(impls, "a", rounds=8, seed=3)
+    assert first.orders == again.orders
+    assert len(set(first.orders)) > 1
+    assert all(set(o) == {*"abcd", _measure.SECOND_REFERENCE} for o in first.orders)
+
+
+def simulated(rng: np.random.Generator, factor: float) -> check_ratios.Ratio:
+    """25 rounds of two implementations: noise only ever adds, sometimes a lot."""
+
+    def times(base: float) -> list[float]:
+        jitter = rng.exponential(0.04, 25) + (rng.random(25) < 0.1) * rng.exponential(0.5, 25)
+        return (base * (1 + jitter)).tolist()
+
+    samples = {}
+    for name, base in (("raw", 1.0), (_measure.SECOND_REFERENCE, 1.0), ("numpy", factor)):
+        wall = times(base)
+        samples[name] = _measure.Samples(1, wall, wall)
+    ratio = _measure.Group(samples, [], "raw").ratio("numpy")
+    return _schema.Ratio(
+        id="x",
+        impl="numpy",
+        reference="raw",
+        min_ratio=ratio.min_ratio,
+        paired_median=ratio.paired_median,
+        paired_iqr=list(ratio.paired_iqr),
+        aa_floor=ratio.aa_floor,
+        preempted=ratio.preempted,
+    )
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "same"), (1.3, "slower")])
+def test_verdicts_hold_in_95_of_100_simulated_runs(factor: float, verdict: str) -> None:
+    rng = np.random.default_rng(7)
+    ceiling = check_ratios.Ceiling(
+        impl="numpy", reference="raw", must=1.1, goal=0.9, direction="at_most"
+    )
+    verdicts = [check_ratios.judge(simulated(rng, factor), ceiling) for _ in range(100)]
+    assert verdicts.count(verdict) >= 95
+
+
+def test_peak_memory_counts_what_a_call_allocates() -> None:
+    peak = _measure.peak_bytes(lambda: np.ones(1_000_000))
+    assert 8_000_000 <= peak < 8_200_000
+
+
+@pytest.mark.parametrize("op", ["div", "log", "add"])
+def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = getattr(ops.ops, f"scm_{op}_numpy")
+
+    def broken(*operands):
+        payload, mask = real(*operands)
+        payload[0] += 1
+        return payload, mask
+
+    ops.build(op, "float64", 100, "clean").check()
+    monkeypatch.setattr(ops.ops, f"scm_{op}_numpy", broken)
+    with pytest.raises(WrongValue, match="ULP"):
+        ops.build(op, "float64", 100, "clean").check()
+
+
+def test_every_case_has_an_id_of_its_own() -> None:
+    ids = [case.id for case in ops.cases(quick=False)]
+    assert len(ids) == len(set(ids))
+    quick = {case.id for case in ops.cases(quick=True)}
+    assert quick < set(ids), "a quick run measures fewer cases under the same ids"
+
+
+def test_a_run_writes_what_the_schema_says(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(run_benchmarks._measure, "pin", lambda: None)
+    arguments = ["--quick", "--only", "ops/div/float64/10/", "--output", str(tmp_path)]
+    assert run_benchmarks.main(arguments) == 0
+    path = Path(capsys.readouterr().out.strip())
+    results = _schema.Results.model_validate_json(path.read_bytes())
+    assert {c.data_kind for c in results.cases} == {"clean", "masks0", "masked", "new", "mixed"}
+    assert {r.impl for r in results.ratios} >= {"numpy", "SCMArray"}
+    assert results.complete
+    assert json.loads(path.read_text())["quick"] is True
+    assert "not evidence" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    before = path.read_bytes()
+    assert run_benchmarks.main(arguments) == 0
+    assert path.read_bytes() == before, "a result is never overwritten"
+
+
+def test_nothing_measured_is_not_a_pass(tmp_path: Path, capsys) -> None:
+    assert run_benchmarks.main(["--only", "no such case", "--output", str(tmp_path)]) == 7
+    with pytest.raises(SystemExit) as stop:
+        run_benchmarks.main(["--threads", "0"])
+    assert stop.value.code == 2
+    (tmp_path / "journal.jsonl").touch()
+    with pytest.raises(SystemExit) as stop:
+        run_benchmarks.main(["--output", str(tmp_path)])
+    assert stop.value.code == 2
