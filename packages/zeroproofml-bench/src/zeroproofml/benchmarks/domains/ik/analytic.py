@@ -67,7 +67,8 @@ class Problem:
         >>> Problem.of(np.eye(2)[None], np.array([[1.0, 0.0]])).coordinates.tolist()
         [[1.0, 0.0]]
         """
-        return np.einsum("nji,nj->ni", self.u, self.e)
+        out: Array = np.einsum("nji,nj->ni", self.u, self.e)
+        return out
 
     @cached_property
     def adjugate_det(self) -> tuple[Array, Array]:
@@ -87,7 +88,8 @@ class Problem:
         >>> Problem.of(2 * np.eye(2)[None], np.array([[1.0, 0.0]])).numerator.tolist()
         [[2.0, 0.0]]
         """
-        return np.einsum("nij,nj->ni", self.adjugate_det[0], self.e)
+        out: Array = np.einsum("nij,nj->ni", self.adjugate_det[0], self.e)
+        return out
 
     def compose(self, along: Array) -> Array:
         """V·along (N, n): joint rates from rates along the right singular vectors.
@@ -95,7 +97,8 @@ class Problem:
         >>> Problem.of(np.eye(2)[None], np.array([[1.0, 0.0]])).compose(np.ones((1, 2))).shape
         (1, 2)
         """
-        return np.einsum("nij,ni->nj", self.vt, along)
+        out: Array = np.einsum("nij,ni->nj", self.vt, along)
+        return out
 
     def inverted(self, floor: float) -> Array:
         """Rates Uᵀê/σ along the right singular vectors, 0 where σ ≤ floor.
@@ -113,7 +116,7 @@ def limited(y: Array, gain: float = GAIN) -> Array:
     >>> limited(np.array([[30.0, 40.0], [3.0, 4.0]])).tolist()
     [[6.0, 8.0], [3.0, 4.0]]
     """
-    length = np.linalg.norm(y, axis=-1, keepdims=True)
+    length: Array = np.linalg.norm(y, axis=-1, keepdims=True)
     return y * (gain / np.maximum(length, gain))
 
 
@@ -168,7 +171,7 @@ def manipulability_damped(problem: Problem, threshold: float) -> Array:
 def selectively_damped(problem: Problem, gain: float = GAIN) -> Array:
     """Selectively damped least squares (Buss and Kim 2005), one hand as the only effector.
 
-    The contribution of direction i is shortened to γ_i = min(1, 1/M_i)·G in the largest-element
+    The contribution of direction i is shortened to min(1, 1/M_i)·G in the largest-element
     norm, M_i = Σ_j |v_ji|·‖J̄_·j‖/σ_i; so is the sum, to G.
 
     >>> selectively_damped(Problem.of(np.eye(2)[None], np.array([[1.0, 0.0]]))).tolist()
@@ -184,7 +187,7 @@ def selectively_damped(problem: Problem, gain: float = GAIN) -> Array:
 
 
 def _shortened(vectors: Array, bound: Array) -> Array:
-    size = np.max(np.abs(vectors), axis=-1)
+    size: Array = np.max(np.abs(vectors), axis=-1)
     # A bound of 0 (σ = 0) belongs to a contribution of 0.
     return vectors * (bound / np.maximum(np.maximum(size, bound), SINGULAR))[..., None]
 

@@ -36,7 +36,7 @@ class Reference:
     >>> from zeroproofml.benchmarks.domains.ik import data
     >>> ref = Reference(kin.R2, data.build("r2", 1, data.SMALL).paths)
     >>> ref.q.shape, ref.velocity.shape
-    ((21, 2, 2), (21, 2, 2))
+    ((20, 2, 2), (20, 2, 2))
     """
 
     def __init__(self, robot: Robot, paths: Paths) -> None:
@@ -73,35 +73,30 @@ def drive(
 ) -> dict[str, Any]:
     """Run ``arm`` along all paths under each policy: members ``path_err…`` and ``path_state…``.
 
-    Errors (K, M) are hand position errors divided by ℓ after each step, float32; states (K, M) are
-    bits 1 routed, 2 stopped, 4 saturated.
+    Errors (K, M) are hand position errors in characteristic lengths at each sample, float32; states
+    (K, M) tell what is done there: bits 1 routed, 2 stopped, 4 saturated.
     """
-    samples, count, joints = reference.q.shape
+    samples, count, _ = reference.q.shape
     rows = len(suffixes) * count
-    error = np.zeros((samples - 1, rows))
-    state = np.zeros((samples - 1, rows), dtype=np.uint8)
+    error = np.zeros((samples, rows))
+    state = np.zeros((samples, rows), dtype=np.uint8)
 
     def every(x: Array) -> Array:
         return np.concatenate([x] * len(suffixes)) if len(suffixes) > 1 else x
 
-    q = every(reference.q[0]).copy()
-    jac, hand, frame = kin.jacobian_and_hand(robot, q)
-    for step in range(samples - 1):
-        wanted, towards = every(reference.hand[step]), every(reference.frame[step])
-        velocity = every(reference.velocity[step]) + FEEDBACK * _offset(
-            robot, wanted - hand, frame, towards
-        )
+    q = every(reference.q[0])
+    for step in range(samples):
+        jac, hand, frame = kin.jacobian_and_hand(robot, q)
+        apart = every(reference.hand[step]) - hand
+        error[step] = np.linalg.norm(apart, axis=1) / robot.ell
+        offset = _offset(robot, apart, frame, every(reference.frame[step]))
+        velocity = every(reference.velocity[step]) + FEEDBACK * offset
         speed = np.linalg.norm(velocity, axis=1, keepdims=True)
         e = velocity / np.where(speed > 0, speed, 1.0)
-        answer = arm(q, jac, e)
-        y, bits = _policies(answer, suffixes, count, limits, jac, e)
+        y, state[step] = _policies(arm(q, jac, e), suffixes, count, limits, jac, e)
         rates = y * speed
-        length = np.linalg.norm(rates, axis=1)
-        bits[length > RATE_LIMIT] |= SATURATED
+        state[step, np.linalg.norm(rates, axis=1) > RATE_LIMIT] |= SATURATED
         q = q + analytic.limited(rates, RATE_LIMIT) / RATE
-        jac, hand, frame = kin.jacobian_and_hand(robot, q)
-        error[step] = np.linalg.norm(every(reference.hand[step + 1]) - hand, axis=1) / robot.ell
-        state[step] = bits
     out: dict[str, Any] = {}
     for k, suffix in enumerate(suffixes):
         part = slice(k * count, (k + 1) * count)
@@ -111,12 +106,16 @@ def drive(
 
 
 def _offset(robot: Robot, apart: Array, frame: Array, towards: Array) -> Array:
-    """Pose error (N, m): position over ℓ, and ½·vee(M − Mᵀ) of M = R_ref·Rᵀ."""
+    """Pose error (N, m): position in characteristic lengths, and ½·vee(M − Mᵀ) of M = R_ref·Rᵀ."""
     if robot.planar:
         return apart[:, :2] / robot.ell
     turn = np.matmul(towards, np.swapaxes(frame, 1, 2))
     vee = np.stack(
-        [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]],
+        [
+            turn[:, 2, 1] - turn[:, 1, 2],
+            turn[:, 0, 2] - turn[:, 2, 0],
+            turn[:, 1, 0] - turn[:, 0, 1],
+        ],
         axis=1,
     )
     return np.concatenate([apart / robot.ell, 0.5 * vee], axis=1)

@@ -8,7 +8,7 @@ same rows. Labels of the pole set come from construction, never from a computed 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from zeroproofml.benchmarks.domains.ik import kinematics as kin
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zeroproofml.benchmarks.domains.ik.kinematics import Array, Ints, Robot
+    from zeroproofml.benchmarks.domains.ik.kinematics import Array, Robot
     from zeroproofml.benchmarks.seeding import Role
+
+    DatasetRole = Literal["train", "calibration", "test"]
 
 PROTOCOL = "standard/1"
 FINITE, BOTTOM, BY_RANGE = 0, 1, 2
@@ -80,13 +82,16 @@ class Paths:
         return {"q": self.q, "family": self.family, "w": self.w, "steps": steps}
 
     def reference(self) -> tuple[Array, Array]:
-        """Times (M+1,) around the pole in seconds and reference angles (M+1, K, n), unwrapped.
+        """Times (M,) around the pole in seconds and reference angles (M, K, n), unwrapped.
+
+        Samples lie half a step off mid-time: the pole is crossed between two of them. A robot that
+        stands exactly on a pole can see no motion out of it that an inverse could use.
 
         >>> times, q = build("r2", 1, SMALL).paths.reference()
-        >>> times.shape, q.shape, float(times[10])
-        ((21,), (21, 2, 2), 0.0)
+        >>> times.shape, q.shape, times[9:11].tolist()
+        ((20,), (20, 2, 2), [-0.0025, 0.0025])
         """
-        times = (np.arange(self.steps + 1) - self.steps / 2) / RATE
+        times = (np.arange(self.steps) - 0.5 * (self.steps - 1)) / RATE
         return times, self.q + times[:, None, None] * self.w
 
 
@@ -105,14 +110,14 @@ class RobotData:
     paths: Paths
     _joined: Rows | None = field(default=None, repr=False)
 
-    def datasets(self) -> dict[str, tuple[str, int, dict[str, Any]]]:
+    def datasets(self) -> dict[str, tuple[DatasetRole, int, dict[str, Any]]]:
         """Dataset name → (role, rows, arrays).
 
         >>> [(name, n) for name, (_, n, _) in build("r2", 1, SMALL).datasets().items()][:3]
         [('r2_train', 40), ('r2_cal', 8), ('r2_strata', 20)]
         """
         train = self.train.arrays() | {"natural": self.natural_rows}
-        sets = {
+        sets: dict[str, tuple[DatasetRole, int, dict[str, Any]]] = {
             "train": ("train", len(self.train), train),
             "cal": ("calibration", len(self.cal), self.cal.arrays()),
         }
@@ -194,7 +199,7 @@ def natural(robot: Robot, count: int, rng: np.random.Generator) -> Array:
 
 def stratified(
     robot: Robot, count: int, low: float, high: float, rng: np.random.Generator
-) -> tuple[Array, Ints]:
+) -> tuple[Array, Array]:
     """Poses (N, n) whose smallest singular value is log-uniform in [low, high), and their family.
 
     Each pose starts on a pole and moves along the family's coordinate until σ_min is within 5 % of
@@ -238,7 +243,7 @@ def unit_commands(robot: Robot, count: int, rng: np.random.Generator) -> Array:
     >>> np.linalg.norm(e, axis=1).round(12).tolist()
     [1.0, 1.0, 1.0]
     """
-    e = rng.standard_normal((count, robot.n_rows))
+    e: Array = rng.standard_normal((count, robot.n_rows))
     return e / np.linalg.norm(e, axis=1, keepdims=True)
 
 
@@ -246,12 +251,12 @@ def _rows(
     robot: Robot,
     q: Array,
     rng: np.random.Generator | None,
-    code: int | Ints,
+    code: int | Array,
     *,
     e: Array | None = None,
-    label: int | Ints = FINITE,
-    family: int | Ints = -1,
-    pair: int | Ints = -1,
+    label: int | Array = FINITE,
+    family: int | Array = -1,
+    pair: int | Array = -1,
 ) -> Rows:
     n = len(q)
     if e is None:
@@ -260,7 +265,7 @@ def _rows(
             raise TypeError(msg)
         e = unit_commands(robot, n, rng)
 
-    def column(value: int | Ints, dtype: type) -> Any:
+    def column(value: int | Array, dtype: type) -> Any:
         return np.ascontiguousarray(np.broadcast_to(value, n).astype(dtype))
 
     return Rows(

@@ -58,12 +58,18 @@ class Bench:
         reference = Reference(robot, data.paths)
         kept = -(-len(data.paths.q) // 4)
         members = {
-            "q": rows.q, "e": rows.e, "jac": jac, "set": rows.set, "label": rows.label,
-            "family": rows.family, "pair": rows.pair, "sigma": problem.sigma,
+            "q": rows.q,
+            "e": rows.e,
+            "jac": jac,
+            "set": rows.set,
+            "label": rows.label,
+            "family": rows.family,
+            "pair": rows.pair,
+            "sigma": problem.sigma,
             "det": problem.adjugate_det[1],
             "xyz": hand.astype(np.float32),
             "kappa": np.array([kappa]),
-            "path_sigma": reference.sigma_min[1:, :kept].T.astype(np.float32),
+            "path_sigma": reference.sigma_min[:, :kept].T.astype(np.float32),
         }
         return cls(
             data,

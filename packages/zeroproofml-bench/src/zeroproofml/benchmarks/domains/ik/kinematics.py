@@ -15,11 +15,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+    Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def fk(robot: Robot, q: Array) -> tuple[Array, Array]:
 def jacobian(robot: Robot, q: Array) -> Array:
     """Scaled geometric Jacobian J̄ (N, m, n) in the base frame, linear rows first.
 
-    Column i is [z_{i−1} × (p_n − p_{i−1}) / ℓ ; z_{i−1}]; a planar arm keeps x and y only.
+    Column i is [z_{i−1} × (p_n − p_{i−1}) / ell ; z_{i−1}]; a planar arm keeps x and y only.
 
     >>> jacobian(R2, np.zeros((1, 2))).round(3).tolist()
     [[[0.0, 0.0], [1.0, 0.412]]]
@@ -256,7 +256,8 @@ def determinant(robot: Robot, q: Array) -> Array:
     """
     constant, factors = _FACTORS[robot.name](robot, q)
     scale = robot.ell ** (2 if robot.planar else 3)
-    return constant / scale * np.prod(factors, axis=0)
+    product: Array = np.prod(factors, axis=0)
+    return constant / scale * product
 
 
 # Family → (joint index, value); the shoulder's value depends on the other joints.
@@ -275,10 +276,11 @@ def _shoulder(robot: Robot, q: Array) -> Array:
     q34 = q[:, 2] + q[:, 3]
     top = a2 + a3 * np.cos(q[:, 2]) + d5 * np.sin(q34)
     side = -a3 * np.sin(q[:, 2]) + d5 * np.cos(q34)
-    return np.arctan2(-top, side) + np.where(q[:, 0] > 0, np.pi, 0.0)
+    angle: Array = np.arctan2(-top, side)
+    return angle + np.where(q[:, 0] > 0, np.pi, 0.0)
 
 
-def to_pole(robot: Robot, q: Array, family: Ints) -> tuple[Array, Ints]:
+def to_pole(robot: Robot, q: Array, family: Array) -> tuple[Array, Array]:
     """Move each row of q (N, n) onto the pole of its family (N,); returns (q, coordinate that moved).
 
     Both roots of the shoulder are used: the sign of q1, which the pole does not depend on, picks one.

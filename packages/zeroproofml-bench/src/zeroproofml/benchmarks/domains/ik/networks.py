@@ -155,7 +155,7 @@ class Design:
         torch.Size([5])
         """
         shapes = self.shapes
-        parts = flat.split([math.prod(shape) for shape in shapes.values()])
+        parts = torch.split_with_sizes(flat, [math.prod(shape) for shape in shapes.values()])
         return {
             name: part.view(shape)
             for (name, shape), part in zip(shapes.items(), parts, strict=True)
@@ -180,7 +180,7 @@ class Design:
         ([[1.0, 3.0]], [[5.0]])
         """
         n = self.joints
-        matrix = out[..., : n * n].unflatten(-1, (n, n))
+        matrix = out[..., : n * n].view(*out.shape[:-1], n, n)
         return (matrix * e[:, None, :]).sum(-1), out[..., n * n :]
 
 

@@ -162,9 +162,7 @@ class _Trainer:
         robot, index = self._bench.data.robot, self._index
         if self._table is None:
             rows = self._bench.data.train
-            self._table = training.TrainingTable.of(
-                robot, rows.q, self._bench.train, self._device
-            )
+            self._table = training.TrainingTable.of(robot, rows.q, self._bench.train, self._device)
             rng = seeding.generator(self._seed, "ik", data.PROTOCOL, "shuffle", index=index)
             self._indices = training.minibatches(len(rows), self._steps, rng)
         design = Design.of(arm, robot.name)

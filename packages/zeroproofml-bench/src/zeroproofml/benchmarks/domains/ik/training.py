@@ -88,9 +88,10 @@ class TrainingTable:
 
     def batch(self, rows: torch.Tensor) -> losses.Batch:
         """The minibatch of the row numbers ``rows`` (B,), in one gather."""
-        x, e, jac, p0, q0, y, near = self.columns.index_select(0, rows).split(self.widths, dim=1)
+        taken = self.columns.index_select(0, rows)
+        x, e, jac, p0, q0, y, near = torch.split_with_sizes(taken, self.widths, dim=1)
         n = e.shape[1]
-        return losses.Batch(x, e, jac.unflatten(1, (n, n)), p0, q0, y, near)
+        return losses.Batch(x, e, jac.view(-1, n, n), p0, q0, y, near)
 
 
 @dataclass(frozen=True)

@@ -161,11 +161,11 @@ def _hybrids(out: Metrics, rows: RobotRows, policies: Policies, best: Array) -> 
             out[f"skill_{name}_{widest}"] = value
 
 
-def _detector(
-    out: Metrics, rows: RobotRows, found: Answer, limits: Thresholds | None
-) -> None:
+def _detector(out: Metrics, rows: RobotRows, found: Answer, limits: Thresholds | None) -> None:
     if found.score is None or limits is None:
-        out.update(dict.fromkeys(("tpr_pole", "fpr_pole", "auroc_near", "auroc_pole", "q_rank"), NO))
+        out.update(
+            dict.fromkeys(("tpr_pole", "fpr_pole", "auroc_near", "auroc_pole", "q_rank"), NO)
+        )
         return
     natural = rows.rows("natural")
     regular = natural & rows.regular
@@ -230,4 +230,6 @@ def _solve(jac: Array, e: Array) -> Array:
     along = np.einsum("nji,nj->ni", u, e)
     # An end that lies on another pole has no rate; 0 takes the pair out.
     good = sigma > np.finfo(float).eps * sigma[:, :1]
-    return np.einsum("nij,ni->nj", vt, np.where(good, along / np.where(good, sigma, 1.0), 0.0))
+    along = np.where(good, along / np.where(good, sigma, 1.0), 0.0)
+    rates: Array = np.einsum("nij,ni->nj", vt, along)
+    return rates

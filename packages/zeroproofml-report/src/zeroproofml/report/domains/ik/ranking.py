@@ -6,14 +6,14 @@ A number that cannot be given is a `Null`, a string that holds its reason code.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
     Mask = NDArray[np.bool_]
 
 

@@ -71,7 +71,8 @@ class RobotRows:
 
     def error(self, y: Array) -> Array:
         """‖J̄y − ê‖ (N,) without the limit."""
-        return np.linalg.norm(np.einsum("nij,nj->ni", self.jac, y) - self.e, axis=1)
+        size: Array = np.linalg.norm(np.einsum("nij,nj->ni", self.jac, y) - self.e, axis=1)
+        return size
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ def tuple_score(p: Array, q: Array) -> Array:
     p, q = p.astype(np.float64), q.astype(np.float64)
     if q.ndim == 1:
         return np.abs(q)
-    projective: Array = gauge_value(p, q, "l2", xp=np, array_type=np.ndarray)
-    return np.min(projective, axis=1)
+    projective: Array = np.min(gauge_value(p, q, "l2", xp=np, array_type=np.ndarray), axis=1)
+    return projective
 
 
 def from_rates(y: Array, cause: Any, score: Array | None) -> Answer:

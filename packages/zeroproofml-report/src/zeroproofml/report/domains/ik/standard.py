@@ -77,10 +77,17 @@ def members(
         paths, steps = sizes["paths"], sizes["path_steps"]
         vector, matrix = (n, joints), (n, joints, joints)
         data = {
-            "q": ("<f8", vector), "e": ("<f8", vector), "jac": ("<f8", matrix),
-            "set": ("|i1", (n,)), "label": ("|i1", (n,)), "family": ("|i1", (n,)),
-            "pair": ("<i4", (n,)), "sigma": ("<f8", vector), "det": ("<f8", (n,)),
-            "xyz": ("<f4", (n, 3)), "kappa": ("<f8", (1,)),
+            "q": ("<f8", vector),
+            "e": ("<f8", vector),
+            "jac": ("<f8", matrix),
+            "set": ("|i1", (n,)),
+            "label": ("|i1", (n,)),
+            "family": ("|i1", (n,)),
+            "pair": ("<i4", (n,)),
+            "sigma": ("<f8", vector),
+            "det": ("<f8", (n,)),
+            "xyz": ("<f4", (n, 3)),
+            "kappa": ("<f8", (1,)),
             "path_sigma": ("<f4", (-(-paths // 4), steps)),
         }
         out.update({f"data__{robot}_{name}": member for name, member in data.items()})

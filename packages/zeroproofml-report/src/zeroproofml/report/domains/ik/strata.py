@@ -72,8 +72,11 @@ def aggregates(run: RawRun) -> dict[str, object]:
     A cell averages each quantity over the seeds that have it and gives its t interval; what no seed
     has is null with the reason of the first seed.
     """
-    settings = run.config["settings"]
-    robots = list(settings["robots"])
+    # Not at the top: the derivation knows the domains, not the other way round.
+    from zeroproofml.report.derive import DERIVE_VERSION
+
+    config = run.config
+    robots = list(config.settings["robots"])
     seeds = []
     for seed in sorted(run.results):
         working = [arm for arm, made in run.results[seed].arms.items() if made.status == "ok"]
@@ -84,9 +87,11 @@ def aggregates(run: RawRun) -> dict[str, object]:
         "aggregated/ik_strata.json": {
             "schema_name": "zeroproofml.ik_strata",
             "schema_version": 1,
-            "domain": run.config["domain"],
-            "mode": run.config["mode"],
-            "protocol": dict(run.config["protocol"]),
+            "derive_version": DERIVE_VERSION,
+            "domain": config.domain,
+            "mode": config.mode,
+            "protocol": config.protocol.plain(),
+            "config_hash": run.provenance.config_hash,
             "raw_digest": run.raw_digest,
             "det_edges": [edge for edge in DET_EDGES if math.isfinite(edge)],
             "cells": [_cell(key, [cells[key] for cells in seeds if key in cells]) for key in keys],
