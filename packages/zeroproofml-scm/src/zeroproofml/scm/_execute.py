@@ -39,7 +39,6 @@ _BOOL = np.dtype(np.bool_)
 _BLOCK_BYTES = 256 * 1024  # a block, its mask and one more operand stay in L2
 _INT_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
 _SPARSE = 25  # below one ⊥ in 25 lanes a masked copy beats clearing bits everywhere
-_CHECK_BASE = (True, False)  # what a short power tests: its base
 
 
 def fill(payload: Plane, mask: Mask) -> None:
@@ -170,7 +169,7 @@ def _execute_open(
         arrays, read, shape, dtype = resolve(op.name, operands, masks)
         checks = op.checks(dtype.kind == "c")
         if op.name == "pow" and is_weak(operands[1]) and operands[1] in SHORT_POWERS:
-            kernel, arrays, checks = SHORT_POWERS[float(operands[1])], arrays[:1], _CHECK_BASE[:1]
+            kernel, arrays, checks = SHORT_POWERS[operands[1]], arrays[:1], (True,)
         overlap = False
         if out is not None:
             payload, mask = check_out(out, shape, dtype)
@@ -250,18 +249,20 @@ def _join(planes: Sequence[Plane | None], shape: tuple[int, ...]) -> Plane | Non
     return joined
 
 
-def classify(op: Op, operands: Sequence[Plane], lanes: Plane) -> NDArray[np.uint8]:
+def classify(
+    op: Op, operands: Sequence[Any], shape: tuple[int, ...], lanes: Plane
+) -> NDArray[np.uint8]:
     """Causes of newly ⊥ lanes: the first fault that holds, else OVERFLOW.
 
     Args:
         op: the operation.
-        operands: canonical payloads that broadcast to one shape.
-        lanes: flat indices of the lanes in that shape, none of them ⊥ on entry.
+        operands: canonical payloads that broadcast to ``shape``.
+        shape: of the result.
+        lanes: flat indices of lanes in that shape, none of them ⊥ on entry.
     """
-    gathered = [
-        np.broadcast_to(p, lanes.shape) if p.ndim == 0 else p.ravel()[lanes] for p in operands
-    ]
-    is_complex = any(p.dtype.kind == "c" for p in operands)
+    where = np.unravel_index(lanes, shape) if shape else ()
+    gathered = [np.broadcast_to(p, shape)[where].reshape(lanes.shape) for p in operands]
+    is_complex = any(p.dtype.kind == "c" for p in gathered)
     causes = np.full(lanes.shape, int(Cause.OVERFLOW), dtype=np.uint8)
     for cause, predicate in reversed(op.faults):
         causes[predicate(np, is_complex, *gathered)] = int(cause)
@@ -270,21 +271,25 @@ def classify(op: Op, operands: Sequence[Plane], lanes: Plane) -> NDArray[np.uint
 
 def _execute_canonical(
     op: Op,
-    operands: Sequence[Plane],
+    operands: Sequence[Any],
     masks: Sequence[Mask | None],
     causes: Sequence[NDArray[np.uint8] | None],
 ) -> tuple[Plane, Mask | None, NDArray[np.uint8] | None]:
-    dtype = np.result_type(*operands)
-    shape = np.broadcast_shapes(*[p.shape for p in operands])
-    real = dtype.kind == "f"
-    r = np.empty(shape, dtype)
-    kernel = kernel_for(op.name)
-    probed = real and op.name in _FLAGGED and dtype.char in "fd" and flags_reliable(op.name, dtype)
-    if probed:
-        look = _flagged(kernel, operands, r)
+    kernel, taken = kernel_for(op.name), operands
+    if op.name == "pow" and isinstance(operands[1], float):  # only a short power is not an array
+        kernel, taken = SHORT_POWERS[operands[1]], operands[:1]
+    first = taken[0]
+    if all(p.dtype is first.dtype and p.shape == first.shape for p in taken):
+        shape, r = first.shape, np.empty_like(first)
+    else:
+        shape = np.broadcast_shapes(*[p.shape for p in taken])
+        r = np.empty(shape, np.result_type(*taken))
+    real = r.dtype.kind == "f"
+    if op.name in _FLAGGED and r.dtype.char in "fd" and flags_reliable(op.name, r.dtype):
+        look = _flagged(kernel, taken, r)
     else:
         with np.errstate(all="ignore"):
-            kernel(*operands, out=r)
+            kernel(*taken, out=r)
         look = not (real and op.name in _TOTAL)
     mask, cause = _join(masks, shape), _join(causes, shape)
     if look:
@@ -292,12 +297,8 @@ def _execute_canonical(
         fresh = bad if mask is None else np.asarray(bad & ~mask)
         if np.count_nonzero(fresh):
             lanes = np.flatnonzero(fresh)
-            whole = [
-                p if p.ndim == 0 or p.shape == shape else np.broadcast_to(p, shape)
-                for p in operands
-            ]
             found = np.zeros(shape, np.uint8) if cause is None else np.array(cause)
-            found.reshape(-1)[lanes] = classify(op, whole, lanes)
+            found.reshape(-1)[lanes] = classify(op, operands, shape, lanes)
             mask, cause = bad if mask is None else np.asarray(bad | mask), found
     if mask is not None and (look or not op.fixes_zero):
         fill(r, mask)
@@ -331,7 +332,8 @@ def execute(
 
     Args:
         op: the row.
-        operands: open operands (anything :func:`resolve` reads); with ``causes``, canonical arrays.
+        operands: open operands (anything :func:`resolve` reads); with ``causes``, canonical arrays
+            (pow's y may also be a float of ``SHORT_POWERS``).
         masks: one per operand, or None.
         out: ``(payload, mask)`` to write into, for open operands.
         causes: entry causes, one plane or None per operand. Giving them says that the operands are

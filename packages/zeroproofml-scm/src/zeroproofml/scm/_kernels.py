@@ -60,7 +60,8 @@ def _divide_complex(x: Any, y: Any, out: NDArray[Any]) -> NDArray[Any]:
 def _divide(x: Any, y: Any, out: NDArray[Any]) -> NDArray[Any]:
     if out.dtype.kind == "c":
         return _divide_complex(x, y, out)
-    return np.divide(x, y, out=out)
+    np.divide(x, y, out=out)
+    return out
 
 
 def _invert(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
@@ -92,7 +93,8 @@ def _power_complex(x: Any, e: Any, out: NDArray[Any]) -> NDArray[Any]:
 def _power(x: Any, e: Any, out: NDArray[Any]) -> NDArray[Any]:
     if out.dtype.kind == "c":
         return _power_complex(x, e, out)
-    return np.power(x, e, out=out)
+    np.power(x, e, out=out)
+    return out
 
 
 _SPECIAL: dict[str, Callable[..., NDArray[Any]]] = {"div": _divide, "inv": _invert, "pow": _power}
@@ -100,7 +102,7 @@ _KERNELS: dict[str, Callable[..., NDArray[Any]]] = {
     name: _SPECIAL.get(name) or getattr(np, op.kernel) for name, op in OPS.items()
 }
 
-SHORT_POWERS: dict[float, Callable[..., NDArray[Any]]] = {
+SHORT_POWERS: dict[complex, Callable[..., NDArray[Any]]] = {
     2.0: np.square,
     -1.0: _invert,
     0.5: np.sqrt,

@@ -152,7 +152,7 @@ def _names(arity: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _common_shape(names: Sequence[str], arrays: Sequence[Any]) -> tuple[int, ...]:
-    shapes = [np.shape(array) for array in arrays if array is not None]
+    shapes: list[tuple[int, ...]] = [np.shape(array) for array in arrays if array is not None]
     if all(shape == shapes[0] for shape in shapes):
         return shapes[0]
     try:

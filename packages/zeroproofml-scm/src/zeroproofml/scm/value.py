@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from zeroproofml.scm.optable import Op
 
-__all__ = ["BOTTOM", "Number", "SCMValue", "apply"]
+__all__ = ["BOTTOM", "Number", "SCMValue", "apply", "read_number"]
 
 
 def _is_number(value: object) -> bool:
@@ -37,6 +37,16 @@ def _as_python(value: Any, name: str) -> float | complex:
     except OverflowError as error:
         msg = f"{name}: the integer is beyond float64; scale it before it becomes an operand"
         raise SCMValueError(msg) from error
+
+
+def _as_cause(cause: Any) -> Cause:
+    if isinstance(cause, (bool, np.bool_)) or not isinstance(cause, (int, np.integer)):
+        msg = f"cause: {type(cause).__name__} is not a Cause"
+        raise SCMTypeError(msg)
+    if not 0 <= cause <= 255:
+        msg = f"cause: {int(cause)} is not a combination of Cause flags (0 to 255)"
+        raise SCMValueError(msg)
+    return Cause(int(cause))
 
 
 class SCMValue:
@@ -65,15 +75,10 @@ class SCMValue:
     _is_complex: bool  # a ⊥ remembers it for to_ieee
 
     def __init__(self, value: complex | np.number[Any] | None, cause: Cause = Cause.NONE) -> None:
-        if isinstance(cause, bool) or not isinstance(cause, (int, np.integer)):
-            msg = f"cause: {type(cause).__name__} is not a Cause"
-            raise SCMTypeError(msg)
-        if not 0 <= cause <= 255:
-            msg = f"cause: {int(cause)} is not a combination of Cause flags (0 to 255)"
-            raise SCMValueError(msg)
+        reason = _as_cause(cause)
         number: float | complex | None = None
         if value is None:
-            if not cause:
+            if not reason:
                 msg = "value: None (⊥) needs a cause; use SCMValue.bottom()"
                 raise SCMValueError(msg)
         else:
@@ -81,11 +86,11 @@ class SCMValue:
             if not np.isfinite(number):
                 msg = f"value: {value} is not a finite number; use SCMValue.from_ieee"
                 raise SCMValueError(msg)
-            if cause:
-                msg = f"cause: {describe(cause)} given with a number; ⊥ has value None"
+            if reason:
+                msg = f"cause: {describe(reason)} given with a number; ⊥ has value None"
                 raise SCMValueError(msg)
         object.__setattr__(self, "_value", number)
-        object.__setattr__(self, "_cause", Cause(int(cause)))
+        object.__setattr__(self, "_cause", reason)
         object.__setattr__(self, "_is_complex", isinstance(number, complex))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -241,6 +246,15 @@ Number = SCMValue | int | float | complex
 """What the scalar functions take."""
 
 
+def read_number(value: Any, name: str) -> SCMValue:
+    """A number as a value, a value as it is; non-finite numbers are ⊥ NONFINITE.
+
+    Raises:
+        SCMTypeError: anything else, named ``name``.
+    """
+    return value if isinstance(value, SCMValue) else SCMValue.from_ieee(_as_python(value, name))
+
+
 def _bottom(cause: Cause, is_complex: bool) -> SCMValue:
     value = SCMValue(None, cause)
     object.__setattr__(value, "_is_complex", is_complex)
@@ -254,7 +268,7 @@ def _is_array(value: object) -> bool:
 def _binary(name: str, x: object, y: object) -> SCMValue:
     for operand in (x, y):
         if not (isinstance(operand, SCMValue) or _is_number(operand)):
-            return NotImplemented
+            return cast("SCMValue", NotImplemented)
     return apply(OPS[name], x, y)
 
 
@@ -271,10 +285,7 @@ def apply(op: Op, *operands: Any) -> SCMValue:
     >>> apply(OPS["div"], 0, 0)
     SCMValue(⊥ DIV_ZERO)
     """
-    values = [
-        v if isinstance(v, SCMValue) else SCMValue.from_ieee(_as_python(v, name))
-        for v, name in zip(operands, ("x", "y"), strict=False)
-    ]
+    values = [read_number(v, name) for v, name in zip(operands, ("x", "y"), strict=False)]
     if op.name == "pow" and values[1]._is_complex:
         msg = "y: a complex exponent is not defined here; pass its real part"
         raise SCMTypeError(msg)
