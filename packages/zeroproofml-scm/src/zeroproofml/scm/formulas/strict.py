@@ -35,6 +35,7 @@ __all__ = [
     "fill",
     "gauge_value",
     "judge",
+    "measure",
     "prepare",
     "round_threshold",
     "strict_inference",
@@ -316,8 +317,14 @@ def prepare(
     return P, Q, expanded
 
 
-def _gauge(P: Any, Q: Any, gauge: Gauge, *, xp: Any) -> Any:
-    """The compared number, in Q's real dtype; l2: NaN where P or Q is not finite, 0 for (0, 0)."""
+@quiet
+def measure(P: Any, Q: Any, gauge: Gauge, *, xp: Any) -> Any:
+    """The compared number of prepared arrays, in Q's real dtype; see :func:`gauge_value`.
+
+    >>> import numpy as np
+    >>> measure(np.array([3.0]), np.array([-4.0]), "raw", xp=np)
+    array([4.])
+    """
     raw = xp.abs(Q)
     if gauge == "raw":
         return raw
@@ -362,7 +369,7 @@ def gauge_value(
     """
     InferenceConfig(gauge=gauge)
     P, Q, _ = prepare(P, Q, xp=xp, array_type=array_type, broadcast=broadcast)
-    return _gauge(P, Q, gauge, xp=xp)
+    return measure(P, Q, gauge, xp=xp)
 
 
 @quiet
@@ -384,7 +391,7 @@ def judge(
     stop = stop_gradient or identity
     tau_infer, tau_train = config.effective(Q.dtype)
     p, q = stop(P), stop(Q)
-    g = _gauge(p, q, config.gauge, xp=xp)
+    g = measure(p, q, config.gauge, xp=xp)
     zero = q == 0
     broken = ~xp.isfinite(p) | ~xp.isfinite(q)
     invalid = None
