@@ -4,10 +4,12 @@ the same arrays."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-KINDS = ("clean", "masks0", "masked", "new", "mixed")
+Kind = Literal["clean", "masks0", "masked", "new", "mixed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 BINARY = ("add", "sub", "mul", "div", "pow")
 UNARY = ("inv", "neg", "log", "exp", "sqrt", "sin", "cos", "tan")
 UFUNC = {
@@ -37,7 +39,7 @@ class Inputs:
     mask: np.ndarray
 
 
-def raw(op: str, *operands: np.ndarray) -> np.ndarray:
+def raw(op: str, *operands: np.ndarray) -> Any:
     """The bare ufunc under one error state: what everything is compared with."""
     with np.errstate(all="ignore"):
         return np.divide(1.0, operands[0]) if op == "inv" else UFUNC[op](*operands)
@@ -60,7 +62,7 @@ def _singular(op: str, dtype: np.dtype) -> tuple[float, ...]:
     return special.get(op, (float("inf"),))
 
 
-def make(op: str, dtype: str, n: int, kind: str, seed: int) -> Inputs:
+def make(op: str, dtype: str, n: int, kind: Kind, seed: int) -> Inputs:
     """Inputs of one case, and the result that it must have."""
     rng = np.random.default_rng([seed, n, KINDS.index(kind)])
     kind_of = np.dtype(dtype)
@@ -82,8 +84,9 @@ def make(op: str, dtype: str, n: int, kind: str, seed: int) -> Inputs:
             masks[k] = mask
     result = raw(op, *operands)
     bottom = ~np.isfinite(result)
-    for operand, mask in zip(operands, masks, strict=True):
+    for operand in operands:
         bottom |= ~np.isfinite(operand)
-        if mask is not None:
-            bottom |= mask
+    for under in masks:
+        if under is not None:
+            bottom |= under
     return Inputs(tuple(operands), tuple(masks), np.where(bottom, 0, result), bottom)

@@ -33,11 +33,11 @@ def _cpu() -> tuple[str, list[str]]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or platform.machine(), []
-    fields = {}
+    fields: dict[str, str] = {}
     for line in text.splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
-    present = set(fields.get("flags", fields.get("Features", "")).split())
+    present = set((fields.get("flags") or fields.get("Features") or "").split())
     return fields.get("model name", platform.machine()), [f for f in FLAGS if f in present]
 
 

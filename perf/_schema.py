@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from suites.case import Kind, Suite
+
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 Positive = Annotated[float, Field(gt=0)]
@@ -62,10 +64,10 @@ class Denominators(Model):
 class Case(Model):
     id: str
     group: str
-    suite: Literal["ops", "layers", "inference", "harness"]
+    suite: Suite
     n: int
     dtype: str
-    data_kind: Literal["clean", "masks0", "masked", "new", "mixed"]
+    data_kind: Kind
     impl: str
     backend: str
     samples: int

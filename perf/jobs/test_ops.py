@@ -4,6 +4,7 @@ n = 1000, for its values."""
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def built(name: str) -> Built:
 
 @pytest.mark.parametrize("impl", ["raw", "numpy", "SCMArray"])
 @pytest.mark.parametrize("name", CASES)
-def test_operation(benchmark, name: str, impl: str) -> None:
+def test_operation(benchmark: Any, name: str, impl: str) -> None:
     case: Case = CASES[name]
     benchmark.group = case.id
     benchmark.extra_info["bottom_rate"] = built(name).bottom_rate

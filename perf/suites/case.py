@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from _inputs import Kind
+
+__all__ = ["Built", "Case", "Kind", "Suite", "WrongValue", "size_name"]
+
+Suite = Literal["ops", "layers", "inference", "harness"]
 
 
 class WrongValue(Exception):
@@ -25,10 +32,10 @@ class Case:
     """One group of implementations on one input."""
 
     id: str
-    suite: str
+    suite: Suite
     n: int
     dtype: str
-    data_kind: str
+    data_kind: Kind
     backend: str
     reference: str
     make: Callable[[], Built]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def compare(
         raise WrongValue(msg)
 
 
-def build(op: str, dtype: str, n: int, kind: str) -> Built:
+def build(op: str, dtype: str, n: int, kind: _inputs.Kind) -> Built:
     """Make the inputs and the calls of one operation's case."""
     inputs = _inputs.make(op, dtype, n, kind, SEED)
     masks = () if inputs.masks[0] is None else inputs.masks
@@ -55,14 +56,14 @@ def build(op: str, dtype: str, n: int, kind: str) -> Built:
         np.ma.MaskedArray(x, mask=np.ma.nomask if m is None else m)
         for x, m in zip(inputs.operands, inputs.masks, strict=True)
     ]
-    ma_ufunc = {"div": np.ma.divide, "log": np.ma.log, "sqrt": np.ma.sqrt, "tan": np.ma.tan}.get(op)
-    impls = {
+    impls: dict[str, Callable[[], object]] = {
         "raw": partial(_inputs.raw, op, *inputs.operands),
         "numpy": public,
         "SCMArray": operator,
     }
-    if ma_ufunc is not None and kind == "masked":
-        impls["numpy.ma"] = partial(ma_ufunc, *masked)
+    if kind == "masked":
+        ma: Callable[..., object] = getattr(np.ma, OPERATORS[op].__name__, np.ma.divide)
+        impls["numpy.ma"] = partial(ma, *([1.0, *masked] if op == "inv" else masked))
 
     def check() -> None:
         compare("numpy", public(), inputs, ULPS.get(op, 0))
@@ -75,13 +76,13 @@ def build(op: str, dtype: str, n: int, kind: str) -> Built:
     return Built(impls, check, float(inputs.mask.mean()), ("numpy", "SCMArray"))
 
 
-def build_fused(dtype: str, n: int, kind: str) -> Built:
+def build_fused(dtype: str, n: int, kind: _inputs.Kind) -> Built:
     """(a*b + c) / d, step by step through the public functions."""
     inputs = _inputs.make("div", dtype, n, kind, SEED)
     a, d = inputs.operands
     b, c = a[::-1].copy(), d + 1
 
-    def raw() -> np.ndarray:
+    def raw() -> Any:
         with np.errstate(all="ignore"):
             return (a * b + c) / d
 
@@ -92,7 +93,7 @@ def build_fused(dtype: str, n: int, kind: str) -> Built:
 
     arrays = [SCMArray(v) for v in (a, b, c, d)]
 
-    def operator() -> SCMArray:
+    def operator() -> Any:
         w, x, y, z = arrays
         return (w * x + y) / z
 
@@ -108,13 +109,13 @@ def build_fused(dtype: str, n: int, kind: str) -> Built:
     return Built(impls, check, float((~np.isfinite(raw())).mean()))
 
 
-def build_mask_algebra(dtype: str, n: int, kind: str) -> Built:
+def build_mask_algebra(dtype: str, n: int, kind: _inputs.Kind) -> Built:
     """The mask alone: OR of two masks, with and without a finite test."""
     inputs = _inputs.make("add", dtype, n, kind, SEED)
     x, _ = inputs.operands
     first, second = (m if m is not None else np.zeros(n, bool) for m in inputs.masks)
 
-    def tested() -> np.ndarray:
+    def tested() -> Any:
         mask = np.isfinite(x)
         np.less_equal(mask, first, out=mask)
         np.logical_or(mask, second, out=mask)
@@ -125,7 +126,10 @@ def build_mask_algebra(dtype: str, n: int, kind: str) -> Built:
             msg = "mask algebra: wrong mask"
             raise WrongValue(msg)
 
-    impls = {"raw": partial(np.logical_or, first, second), "numpy": tested}
+    impls: dict[str, Callable[[], object]] = {
+        "raw": partial(np.logical_or, first, second),
+        "numpy": tested,
+    }
     return Built(impls, check, None)
 
 
@@ -146,7 +150,8 @@ def cases(*, quick: bool) -> Iterator[Case]:
                         reference="raw",
                         make=partial(build, op, dtype, n, kind),
                     )
-            for kind in ("clean", "new"):
+            fused: tuple[_inputs.Kind, ...] = ("clean", "new")
+            for kind in fused:
                 yield Case(
                     id=f"ops/fused/{dtype}/{size_name(n)}/{kind}",
                     suite="ops",
