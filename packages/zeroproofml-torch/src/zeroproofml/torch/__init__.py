@@ -1,5 +1,138 @@
-"""Signed Common Meadow arithmetic, layers and losses for PyTorch."""
+"""Signed Common Meadow arithmetic, layers and losses for PyTorch.
+
+Names are loaded when they are first used. The thirteen array operations stay in
+``zeroproofml.torch.ops``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from zeroproofml.torch._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from zeroproofml.scm.cause import Cause
+    from zeroproofml.scm.policy import GradientPolicy, gradient_policy
+    from zeroproofml.torch.inference import (
+        InferenceConfig,
+        InferenceResult,
+        SCMInferenceWrapper,
+        decode_three_way,
+        gauge_value,
+        strict_inference,
+    )
+    from zeroproofml.torch.layers import (
+        AngularProjectiveHead,
+        ProjectiveNormalize,
+        ProjectiveRationalMultiHead,
+        SCMNorm,
+        SCMRationalLayer,
+        SCMSoftmax,
+    )
+    from zeroproofml.torch.losses import (
+        Label,
+        LossConfig,
+        SCMLoss,
+        Targets,
+        chordal_loss,
+        coverage,
+        implicit_loss,
+        lift_semantic_targets,
+        lift_targets,
+        margin_loss,
+        oriented_chordal_loss,
+        rejection_penalty,
+        scm_loss,
+        separation_losses,
+        sign_consistency_loss,
+        soft_coverage_loss,
+    )
+
+_HOMES = {
+    "zeroproofml.scm.cause": ("Cause",),
+    "zeroproofml.scm.policy": ("GradientPolicy", "gradient_policy"),
+    "zeroproofml.torch.inference": (
+        "InferenceConfig",
+        "InferenceResult",
+        "SCMInferenceWrapper",
+        "decode_three_way",
+        "gauge_value",
+        "strict_inference",
+    ),
+    "zeroproofml.torch.layers": (
+        "AngularProjectiveHead",
+        "ProjectiveNormalize",
+        "ProjectiveRationalMultiHead",
+        "SCMNorm",
+        "SCMRationalLayer",
+        "SCMSoftmax",
+    ),
+    "zeroproofml.torch.losses": (
+        "Label",
+        "LossConfig",
+        "SCMLoss",
+        "Targets",
+        "chordal_loss",
+        "coverage",
+        "implicit_loss",
+        "lift_semantic_targets",
+        "lift_targets",
+        "margin_loss",
+        "oriented_chordal_loss",
+        "rejection_penalty",
+        "scm_loss",
+        "separation_losses",
+        "sign_consistency_loss",
+        "soft_coverage_loss",
+    ),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AngularProjectiveHead",
+    "Cause",
+    "GradientPolicy",
+    "InferenceConfig",
+    "InferenceResult",
+    "Label",
+    "LossConfig",
+    "ProjectiveNormalize",
+    "ProjectiveRationalMultiHead",
+    "SCMInferenceWrapper",
+    "SCMLoss",
+    "SCMNorm",
+    "SCMRationalLayer",
+    "SCMSoftmax",
+    "Targets",
+    "__version__",
+    "chordal_loss",
+    "coverage",
+    "decode_three_way",
+    "gauge_value",
+    "gradient_policy",
+    "implicit_loss",
+    "lift_semantic_targets",
+    "lift_targets",
+    "margin_loss",
+    "oriented_chordal_loss",
+    "rejection_penalty",
+    "scm_loss",
+    "separation_losses",
+    "sign_consistency_loss",
+    "soft_coverage_loss",
+    "strict_inference",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
