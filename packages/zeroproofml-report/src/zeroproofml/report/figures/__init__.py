@@ -1,0 +1,1 @@
+"""Figures: one wrapper around pygal, marks, and one file per kind of chart."""

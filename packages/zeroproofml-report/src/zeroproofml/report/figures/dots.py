@@ -1,0 +1,254 @@
+"""Dot plots: one row per arm, the mean with its interval, and every seed as an open circle."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from zeroproofml.report import stats
+from zeroproofml.report.figures.axes import Axis, linear_axis, log_axis, row_axis
+from zeroproofml.report.figures.marks import (
+    Band,
+    Glyph,
+    Label,
+    Mark,
+    Reference,
+    SeedDot,
+    Segment,
+    UndefinedRow,
+    Whisker,
+)
+from zeroproofml.report.figures.plate import Account, Plate
+from zeroproofml.report.figures.style import SIZE, ArmStyle
+from zeroproofml.report.pages import numbers
+from zeroproofml.report.pages.text import Text
+
+__all__ = ["Row", "Scale", "SeedValue", "dot_plate", "seed_plate", "wants_log"]
+
+_MOST_TICKS = 5
+_BOX_FROM = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SeedValue:
+    """One seed's value, or the reason code why it has none."""
+
+    seed: int
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One arm: its stored mean and interval, its seeds, and whether it is a floor or ceiling."""
+
+    label: str | Text
+    arm: ArmStyle
+    seeds: tuple[SeedValue, ...]
+    mean: float | None = None
+    interval: tuple[float, float] | None = None
+    reason: str = "missing"
+    reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What is measured: title, words and direction under it, unit at the axis, form."""
+
+    title: str | Text
+    caption: str | Text
+    direction: str = ""
+    unit: str | Text = ""
+    percent: bool = False
+    points: bool = False
+    log: bool = False
+    bounds: tuple[float | None, float | None] = (None, None)
+
+
+def wants_log(values: list[float]) -> bool:
+    """True if all values are positive and span more than two decades.
+
+    >>> wants_log([0.001, 1.0]), wants_log([0.0, 1.0]), wants_log([1.0, 5.0])
+    (True, False, False)
+    """
+    return bool(values) and min(values) > 0 and max(values) / min(values) > 100
+
+
+def dot_plate(
+    scale: Scale,
+    rows: tuple[Row, ...],
+    *,
+    zero: tuple[str, str] | None = None,
+    margin: float | None = None,
+) -> Plate:
+    """Means with intervals, and the seeds under them.
+
+    Args:
+        scale: what is measured.
+        rows: arms in declared order.
+        zero: draw a line at 0, with these words at the left and the right end of the axis.
+        margin: a declared equivalence margin, drawn as a pale band around 0.
+
+    Returns:
+        A plate of height 96 + 32 per arm (16 more per reference label).
+    """
+    seeds = [s.value for row in rows for s in row.seeds if s.value is not None]
+    ends = [e for row in rows if row.mean is not None for e in row.interval or ()]
+    means = [row.mean for row in rows if row.mean is not None]
+    extra = [0.0] if zero else []
+    if margin is not None:
+        extra += [-margin, margin]
+    references = [row for row in rows if row.reference and row.mean is not None]
+    heads = len(references) + (1 if zero else 0)
+    y = row_axis([row.label for row in rows], extra_top=0.5 * heads)
+    x = _axis(scale, seeds, [*means, *ends, *extra])
+    marks: list[Mark] = []
+    if margin is not None:
+        marks.append(Band(-margin, margin))
+    if zero:
+        marks.append(Reference(0.0, "", dash=""))
+        top = 0.5 + 0.5 * heads
+        marks += [
+            Label(x.low, top, f"← {zero[0]}", dx=4, dy=SIZE.inner),
+            Label(x.high, top, f"{zero[1]} →", anchor="end", dx=-4, dy=SIZE.inner),
+        ]
+    marks += [
+        Reference(row.mean, row.label, drop=16.0 * (i + (1 if zero else 0)))
+        for i, row in enumerate(references)
+        if row.mean is not None
+    ]
+    for index, row in enumerate(rows):
+        marks += _row_marks(row, -float(index), x)
+    return Plate(
+        "Dot plot",
+        scale.title,
+        scale.caption,
+        x,
+        y,
+        SIZE.dots_base + SIZE.row * len(rows) + 16 * heads,
+        _account(rows),
+        marks=tuple(marks),
+        direction=scale.direction,
+    )
+
+
+def seed_plate(scale: Scale, rows: tuple[Row, ...]) -> Plate:
+    """Every seed as a circle, hairlines between the same seed of neighbouring arms, a median tick.
+
+    From eight seeds on the quartile box is drawn as well.
+
+    Args:
+        scale: what is measured.
+        rows: arms in declared order.
+
+    Returns:
+        A plate of height 96 + 32 per arm.
+    """
+    seeds = [s.value for row in rows for s in row.seeds if s.value is not None]
+    x = _axis(scale, seeds, [])
+    marks: list[Mark] = []
+    for index, (upper, lower) in enumerate(itertools.pairwise(rows)):
+        below = {s.seed: s.value for s in lower.seeds}
+        marks += [
+            Segment(s.value, -float(index), other, -float(index) - 1, token="rule")
+            for s in upper.seeds
+            if s.value is not None and (other := below.get(s.seed)) is not None
+        ]
+    for index, row in enumerate(rows):
+        marks += _distribution(row, -float(index), x)
+    return Plate(
+        "Dot plot of seeds",
+        scale.title,
+        scale.caption,
+        x,
+        row_axis([row.label for row in rows]),
+        SIZE.dots_base + SIZE.row * len(rows),
+        _account(rows),
+        marks=tuple(marks),
+        direction=scale.direction,
+    )
+
+
+def _axis(scale: Scale, seeds: list[float], others: list[float]) -> Axis:
+    unit = str(scale.unit)
+    if scale.log:
+        held = [v for v in [*seeds, *others] if v > 0]
+        return log_axis(held, caption=f"{unit}, log scale" if unit else "log scale", most=5)
+    label = None
+    if scale.percent or scale.points:
+        suffix = " %" if scale.percent else " pp"
+        label = lambda v: _bare(v * 100) + suffix  # noqa: E731
+    return linear_axis(
+        [*seeds, *others],
+        caption=scale.unit,
+        most=_MOST_TICKS,
+        label=label,
+        bounds=(None, None) if others and _crosses(scale, others) else scale.bounds,
+    )
+
+
+def _crosses(scale: Scale, values: list[float]) -> bool:
+    low, high = scale.bounds
+    return (low is not None and min(values) < low) or (high is not None and max(values) > high)
+
+
+def _bare(x: float) -> str:
+    shown = numbers.value(x)
+    return shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
+
+
+def _row_marks(row: Row, y: float, x: Axis) -> list[Mark]:
+    if row.mean is None:
+        return [UndefinedRow(y, f"undefined: {numbers.reason_words(row.reason)}")]
+    drop = y - SIZE.seed_drop
+    marks: list[Mark] = [
+        SeedDot(s.value, drop, row.arm, f"seed {s.seed}: {numbers.value(s.value)}")
+        for s in row.seeds
+        if s.value is not None and x.holds(s.value)
+    ]
+    if row.interval is not None:
+        low, high = (end if x.holds(end) else None for end in row.interval)
+        marks.append(Whisker(low, high, y, row.arm))
+    if x.holds(row.mean):
+        marks.append(Glyph(row.mean, y, row.arm, f"{row.label}: {numbers.value(row.mean)}"))
+    lost = sum(s.value is None for s in row.seeds)
+    if lost:
+        words = f"⊥ in {lost} of {len(row.seeds)} seeds"
+        marks.append(_at_the_free_side(row.mean, y, words, x))
+    return marks
+
+
+def _distribution(row: Row, y: float, x: Axis) -> list[Mark]:
+    values = [s.value for s in row.seeds if s.value is not None]
+    lost = len(row.seeds) - len(values)
+    if not values:
+        reason = row.seeds[0].reason if row.seeds else "missing"
+        return [UndefinedRow(y, f"undefined: {numbers.reason_words(reason)}")]
+    marks: list[Mark] = []
+    middle = stats.quantile(values, 0.5)
+    if len(values) >= _BOX_FROM:
+        low, high = stats.quantile(values, 0.25), stats.quantile(values, 0.75)
+        marks.append(Band(low, high, y - 0.25, y + 0.25, token=row.arm.token, outline=True))
+    marks.append(Segment(middle, y - 0.3, middle, y + 0.3, token=row.arm.token, width=2.0))
+    marks += [SeedDot(s.value, y, row.arm, str(s.seed)) for s in row.seeds if s.value is not None]
+    if lost:
+        words = f"⊥ in {lost} of {len(row.seeds)} seeds"
+        marks.append(_at_the_free_side(middle, y, words, x))
+    return marks
+
+
+def _at_the_free_side(value: float, y: float, words: str, x: Axis) -> Label:
+    if x.place(value) < 0.5:
+        return Label(x.high, y, words, anchor="end", dx=-4, dy=4, muted=True)
+    return Label(x.low, y, words, dx=4, dy=4, muted=True)
+
+
+def _account(rows: tuple[Row, ...]) -> Account:
+    bottom: dict[str, int] = {}
+    for row in rows:
+        for seed in row.seeds:
+            if seed.value is None:
+                words = numbers.reason_words(seed.reason or row.reason)
+                bottom[words] = bottom.get(words, 0) + 1
+    lanes = sum(len(row.seeds) for row in rows)
+    return Account(lanes, lanes - sum(bottom.values()), bottom=bottom)

@@ -1,0 +1,362 @@
+"""The plate: one chart. The only module that knows pygal.
+
+A plate is a pygal XY chart on two linear axes that both run from 0 to 1; what a value means is the
+business of :mod:`axes`. pygal lays out axes, guides and series; everything else is a mark. Its
+output is copied node by node into a fresh tree, so nothing that it adds unasked (comments with a
+date, scripts, tooltips, random ids) can come along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pygal
+import pygal.etree
+from pygal.style import Style
+
+from zeroproofml.report.figures import svg
+from zeroproofml.report.figures.axes import Axis, Tick, thinned
+from zeroproofml.report.figures.marks import Canvas, Mark, draw_glyph
+from zeroproofml.report.figures.style import FONT, LIGHT, SIZE, ArmStyle
+from zeroproofml.report.pages.text import Text
+from zeroproofml.scm.errors import SCMValueError
+
+__all__ = ["Account", "Key", "Line", "Plate", "draw", "plate_id"]
+
+# with lxml installed pygal would build other node objects: one kind of tree everywhere
+pygal.etree.etree.to_etree()
+
+_EDGE = 1e-7  # pygal drops the label of a tick that lies exactly on the upper edge
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where every input lane went: drawn, reduced, ⊥ (by cause), out of range."""
+
+    lanes: int
+    drawn: int
+    reduced: int = 0
+    bottom: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    out_of_range: int = 0
+
+    def __post_init__(self) -> None:
+        found = self.drawn + self.reduced + sum(self.bottom.values()) + self.out_of_range
+        if found != self.lanes or min(self.drawn, self.reduced, self.out_of_range) < 0:
+            msg = f"Account: {found} lanes accounted for, {self.lanes} given; none may disappear"
+            raise SCMValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A curve; None as y is a gap and never bridged."""
+
+    points: tuple[tuple[float, float | None], ...]
+    arm: ArmStyle
+    label: str | Text = ""
+    width: float = SIZE.line
+    opacity: float = 1.0
+    dash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry of the key: words, and the sample that stands before them."""
+
+    words: str | Text
+    arm: ArmStyle | None = None
+    line: bool = False
+    hatch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """One chart, ready to draw.
+
+    ``y_caption`` and ``direction`` stand under the title; the direction is never shortened. ``kind``
+    opens the description that a screen reader gets.
+    """
+
+    kind: str
+    title: str | Text
+    y_caption: str | Text
+    x: Axis
+    y: Axis
+    height: int
+    account: Account
+    lines: tuple[Line, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    key: tuple[Key, ...] = ()
+    direction: str = ""
+    right: int = SIZE.right
+
+
+class _Chart(pygal.XY):  # type: ignore[misc]  # pygal is untyped
+    """pygal's XY chart with our margins and no air around the box."""
+
+    def _set_view(self) -> None:
+        self._box.margin = 0.0
+        super()._set_view()
+
+    def _compute_margin(self) -> None:
+        """Margins are ours alone: pygal would add room for labels as it estimates them."""
+
+    def _decorate(self) -> None:
+        """Guides and labels only: titles and key are ours."""
+        self._set_view()
+        self._make_graph()
+        self._axes()
+
+    def _has_data(self) -> bool:
+        return True
+
+
+def plate_id(slug: str, index: int, plate: Plate) -> str:
+    """The id of a plate: a word and ten digits of a hash of everything that it shows.
+
+    The same plate in the same place has the same id in every run of every process.
+    """
+    return "z" + hashlib.sha256(repr((slug, index, plate)).encode()).hexdigest()[:10]
+
+
+def draw(plate: Plate, slug: str, index: int) -> svg.Node:
+    """Draw a plate as an ``svg`` element with a viewBox 440 wide.
+
+    Args:
+        plate: what to draw.
+        slug: the figure's fixed word.
+        index: number of the plate within its figure.
+
+    Returns:
+        A checked tree with light colours.
+    """
+    ident = plate_id(slug, index, plate)
+    root = svg.node(
+        None,
+        "svg",
+        {"aria-labelledby": f"{ident}-t {ident}-d"},
+        id=ident,
+        viewBox=f"0 0 {SIZE.width} {plate.height}",
+        width=SIZE.width,
+        height=plate.height,
+        role="img",
+    )
+    svg.node(root, "title", id=f"{ident}-t").text = str(plate.title)
+    svg.node(root, "desc", id=f"{ident}-d").text = _description(plate)
+    _definitions(root, ident)
+    svg.node(root, "rect", width=SIZE.width, height=plate.height, class_="ground")
+    widest = SIZE.width - 4
+    svg.text_node(root, 2, 17, plate.title, class_="title", width=widest, size=SIZE.title)
+    caption = _caption(plate, widest)
+    top = SIZE.top if caption else SIZE.top_bare
+    if caption:
+        made = svg.text_node(root, 2, 38, caption, class_="mut")
+        if "…" in caption:
+            made.text = None
+            title = svg.node(made, "title")
+            title.text, title.tail = str(plate.y_caption), caption
+    left = _left_margin(plate)
+    bottom = _bottom_margin(plate)
+    group = _plot(root, plate, left, top, bottom)
+    width, height = SIZE.width - left - plate.right, plate.height - top - bottom
+    canvas = Canvas(
+        group,
+        width,
+        height,
+        lambda value: width * plate.x.place(value),
+        lambda value: height * (1 - plate.y.place(value)),
+        ident,
+    )
+    base = f"M0 {svg.number(height)}H{svg.number(width)}"
+    svg.node(group, "path", d=base, class_="base")
+    for mark in plate.marks:
+        mark.draw(canvas)
+    if str(plate.x.caption):
+        y = plate.height - bottom + 38
+        svg.text_node(
+            root, left + width / 2, y, plate.x.caption, class_="mut mid", width=width + left
+        )
+    _draw_key(root, plate, ident)
+    return svg.check(root)
+
+
+def _plot(root: svg.Node, plate: Plate, left: int, top: int, bottom: int) -> svg.Node:
+    """Let pygal draw, keep its guides, labels and curves, drop the rest."""
+    chart = _Chart(
+        width=SIZE.width,
+        height=plate.height,
+        margin_left=left,
+        margin_right=plate.right,
+        margin_top=top,
+        margin_bottom=bottom,
+        range=(0.0, 1.0),
+        xrange=(0.0, 1.0),
+        show_legend=False,
+        show_dots=False,
+        allow_interruptions=True,
+        truncate_label=-1,
+        js=(),
+        style=Style(label_font_size=SIZE.text),
+    )
+    x_ticks = thinned(plate.x, SIZE.width - left - plate.right)
+    y_ticks = plate.y.ticks
+    chart.x_labels = [_label(plate.x, tick) for tick in x_ticks]
+    chart.y_labels = [_label(plate.y, tick) for tick in y_ticks]
+    chart.add("", [(0.0, 0.0), (1.0, 1.0)], stroke=False)
+    for line in plate.lines:
+        chart.add("", [_placed(plate, x, y) for x, y in line.points])
+    raw = chart.render_tree()
+    source = next(g for g in raw.iter("g") if g.get("class") == "plot")
+    group = svg.node(root, "g", transform=f"translate({left},{top})")
+    room = left - 8
+    series = 0
+    for child in source:
+        name = child.get("class", "")
+        if name.startswith("axis"):
+            is_x = name.startswith("axis x")
+            axis, ticks = (plate.x, x_ticks) if is_x else (plate.y, y_ticks)
+            _copy_axis(group, child, axis, ticks, None if is_x else room)
+        elif name.startswith("series"):
+            if series:
+                _copy_series(group, child, plate.lines[series - 1])
+            series += 1
+    return group
+
+
+def _label(axis: Axis, tick: Tick) -> dict[str, object]:
+    place = axis.place(tick.value)
+    return {"value": min(place, 1 - _EDGE), "label": str(tick.label)}
+
+
+def _placed(plate: Plate, x: float, y: float | None) -> tuple[float, float | None]:
+    return plate.x.place(x), None if y is None else plate.y.place(y)
+
+
+def _copy_axis(
+    group: svg.Node, source: svg.Node, axis: Axis, ticks: tuple[Tick, ...], room: float | None
+) -> None:
+    guides = [child for child in source if "guides" in child.get("class", "")]
+    for guide, tick in zip(guides, ticks, strict=True):
+        for child in guide:
+            if child.tag == "path" and axis.guides:
+                svg.node(group, "path", d=svg.rounded_path(child.get("d", "")), class_="gd")
+            elif child.tag == "text":
+                x, y = float(child.get("x", "0")), float(child.get("y", "0"))
+                if room is None:
+                    svg.text_node(group, x, y + 1, tick.label, class_="mid")
+                else:
+                    svg.text_node(group, x - 2, y, tick.label, class_="end", width=room)
+
+
+def _copy_series(group: svg.Node, source: svg.Node, line: Line) -> None:
+    dash = line.arm.dash if line.dash is None else line.dash
+    style = f"stroke:{line.arm.colour};stroke-width:{line.width:g}"
+    if dash:
+        style += f";stroke-dasharray:{dash}"
+    if line.opacity < 1:
+        style += f";stroke-opacity:{line.opacity:g}"
+    for child in source:
+        if child.tag == "path":
+            path = svg.rounded_path(child.get("d", ""))
+            made = svg.node(group, "path", d=path, class_="ln", style=style)
+            if str(line.label):
+                svg.node(made, "title").text = str(line.label)
+
+
+def _caption(plate: Plate, room: float) -> str:
+    """Unit, then direction; the unit gives way where both do not fit."""
+    words, direction = str(plate.y_caption), plate.direction
+    if not words or not direction:
+        return svg.shorten(words or direction, room)
+    tail = f" · {direction}"
+    return svg.shorten(words, room - svg.text_width(tail)) + tail
+
+
+def _left_margin(plate: Plate) -> int:
+    widest = max((svg.text_width(str(tick.label)) for tick in plate.y.ticks), default=0.0)
+    return 2 + min(round(widest) + 10, 170)
+
+
+def _bottom_margin(plate: Plate) -> int:
+    ticks = 14 if plate.x.ticks else 0
+    caption = SIZE.x_caption if str(plate.x.caption) else ticks
+    return SIZE.bottom + caption + SIZE.key_row * -(-len(plate.key) // 2)
+
+
+def _draw_key(root: svg.Node, plate: Plate, ident: str) -> None:
+    column = (SIZE.width - 4) / 2
+    rows = -(-len(plate.key) // 2)
+    for number, entry in enumerate(plate.key):
+        x = 2 + column * (number % 2)
+        y = plate.height - SIZE.key_row * (rows - number // 2) + 8
+        if entry.hatch:
+            style = f"fill:url(#{ident}-{entry.hatch})"
+            svg.node(root, "rect", x=x, y=y - 6, width=30, height=12, style=style)
+        if entry.arm is not None:
+            if entry.line:
+                style = f"stroke:{entry.arm.colour};stroke-width:{SIZE.line:g}"
+                if entry.arm.dash:
+                    style += f";stroke-dasharray:{entry.arm.dash}"
+                path = f"M{svg.number(x)} {svg.number(y)}h30"
+                svg.node(root, "path", d=path, class_="ln", style=style)
+            draw_glyph(root, x + 15, y, entry.arm)
+        svg.text_node(root, x + 38, y + 5, entry.words, class_="key", width=column - 44)
+
+
+def _definitions(root: svg.Node, ident: str) -> None:
+    definitions = svg.node(root, "defs")
+    rules = {
+        "text": f"font:{SIZE.text}px {FONT};fill:{LIGHT['ink']}",
+        ".title": f"font-size:{SIZE.title}px;font-weight:600",
+        ".in": f"font-size:{SIZE.inner}px;paint-order:stroke;stroke:{LIGHT['ground']};"
+        "stroke-width:3px;stroke-linejoin:round",
+        ".mut": f"fill:{LIGHT['muted']}",
+        ".mid": "text-anchor:middle",
+        ".end": "text-anchor:end",
+        ".ground": f"fill:{LIGHT['ground']}",
+        ".gd": f"stroke:{LIGHT['guide']};stroke-width:1;fill:none",
+        ".base": f"stroke:{LIGHT['axis']};stroke-width:1;fill:none",
+        ".ln": "fill:none",
+        ".halo": f"stroke:{LIGHT['ground']};stroke-width:4.6",
+        ".open": f"fill:{LIGHT['ground']};stroke-width:1.2",
+        ".box": f"fill:{LIGHT['ground']};stroke:{LIGHT['axis']};stroke-width:1",
+    }
+    css = "\n".join(f"#{ident} {selector}{{{rule}}}" for selector, rule in rules.items())
+    svg.node(definitions, "style").text = css
+    hatches = {
+        "sem": ("rotate(45)", "M0 0V7", "axis", 1.8),
+        "fault": ("rotate(-45)", "M0 0V7", "fault", 2.6),
+        "both": ("rotate(45)", "M0 0V7M0 0H7", "fault", 1.8),
+    }
+    for name, (turn, path, token, width) in hatches.items():
+        pattern = svg.node(
+            definitions,
+            "pattern",
+            id=f"{ident}-{name}",
+            width=SIZE.hatch,
+            height=SIZE.hatch,
+            patternUnits="userSpaceOnUse",
+            patternTransform=turn,
+        )
+        style = f"stroke:{LIGHT[token]};stroke-width:{width:g};fill:none"
+        svg.node(pattern, "path", d=path, style=style)
+
+
+def _description(plate: Plate) -> str:
+    """One sentence: kind, axes with units, series, range, number of ⊥ lanes."""
+
+    def span(axis: Axis, name: str) -> str:
+        caption = f" ({axis.caption})" if str(axis.caption) else ""
+        scale = ", log scale" if axis.log else ""
+        if not axis.ticks:
+            return f"{name}{caption}{scale}"
+        return f"{name}{caption} from {axis.ticks[0].label} to {axis.ticks[-1].label}{scale}"
+
+    bottom = sum(plate.account.bottom.values())
+    return (
+        f"{plate.kind}: {plate.y_caption or plate.title}; {span(plate.x, 'x')}; "
+        f"{span(plate.y, 'y')}; {plate.account.drawn} of {plate.account.lanes} values drawn, "
+        f"{bottom} ⊥."
+    )
