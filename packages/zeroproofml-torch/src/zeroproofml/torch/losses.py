@@ -399,7 +399,8 @@ class SCMLoss:
         if not isinstance(targets, Targets):
             msg = f"targets must be Targets, not {type(targets).__name__}; use lift_targets"
             raise SCMTypeError(msg)
-        return scm_loss(*outputs, targets, self._scaled(weights), tau)
+        P, Q = outputs
+        return scm_loss(P, Q, targets, self._scaled(weights), tau)
 
     def _scaled(self, weights: Mapping[str, float] | None) -> LossConfig:
         if not weights:
