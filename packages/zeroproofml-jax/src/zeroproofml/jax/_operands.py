@@ -58,7 +58,9 @@ def _nested(value: Any, name: str) -> Any:
     """A nested list with every leaf converted on its own, so that no leaf is coerced silently."""
     if isinstance(value, (list, tuple)):
         return [_nested(item, name) for item in value]
-    return as_payload(value, name)
+    leaf = as_payload(value, name)
+    integer = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.integer)
+    return leaf.astype(float) if integer else leaf
 
 
 def as_payload(value: Any, name: str) -> Any:
@@ -87,9 +89,14 @@ def as_payload(value: Any, name: str) -> Any:
         except (TypeError, ValueError):
             msg = f"{name}: the nested list is ragged; make its rows equally long"
             raise SCMValueError(msg) from None
+    if isinstance(value, np.ma.MaskedArray):
+        msg = f"{name}: a numpy.ma array would lose its mask here; pass its data and its mask apart"
+        raise SCMTypeError(msg)
     if hasattr(value, "__jax_array__"):
         return _checked(jnp.asarray(value), name)
     array = _checked(np.asarray(value), name)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     # Without x64 JAX would cut int64 to 32 bits, and wrap: the float comes first.
     return array.astype(np.float64) if jnp.issubdtype(array.dtype, jnp.integer) else array
 
