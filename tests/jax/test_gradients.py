@@ -103,7 +103,7 @@ def test_ordinary_lanes_have_the_specified_partials(row, op, dtype, rtol, mode):
     else:
         one = jax.vmap(jax.grad(lambda *v: op(*v)[0], argnums=tuple(range(row.arity))))
         got = (jax.jit(one) if mode == "jit_vmap_grad" else one)(*operands)
-    for gradient, partial in zip(got, PARTIALS[row.name]):
+    for gradient, partial in zip(got, PARTIALS[row.name], strict=True):
         assert gradient.dtype == dtype
         np.testing.assert_allclose(gradient, partial(*host, result), rtol=rtol)
 

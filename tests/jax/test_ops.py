@@ -57,7 +57,9 @@ def test_s01_s02_strict_and_canonical(row, op):
     operands = _lanes(row.arity)
     masks = _masks(operands)
     payload, mask = op(*operands, *masks)
-    entry = np.logical_or.reduce([m | ~np.isfinite(x) for x, m in zip(operands, masks)])
+    entry = np.logical_or.reduce(
+        [m | ~np.isfinite(x) for x, m in zip(operands, masks, strict=True)]
+    )
     assert np.asarray(mask)[entry].all()
     assert np.isfinite(payload).all()
     assert (np.asarray(payload)[np.asarray(mask)] == 0).all()
@@ -67,7 +69,7 @@ def test_s01_s02_strict_and_canonical(row, op):
 def test_s03_masked_payload_is_irrelevant(row, op, garbage):
     operands = _lanes(row.arity)
     masks = _masks(operands)
-    filled = [jnp.where(m, garbage, x) for x, m in zip(operands, masks)]
+    filled = [jnp.where(m, garbage, x) for x, m in zip(operands, masks, strict=True)]
     _same(op(*operands, *masks), op(*filled, *masks))
 
 
@@ -80,7 +82,7 @@ def test_s04_canonicalising_twice_is_once(row, op):
 def test_s05_more_mask_in_more_mask_out(row, op):
     operands = _lanes(row.arity)
     some = _masks(operands)
-    more = [m | n for m, n in zip(some, _masks(operands, seed=1))]
+    more = [m | n for m, n in zip(some, _masks(operands, seed=1), strict=True)]
     assert not (op(*operands, *some)[1] & ~op(*operands, *more)[1]).any()
 
 
@@ -109,7 +111,7 @@ def test_s08_s09_none_is_no_mask_and_keywords_are_positions(row, op):
     masks = _masks(operands)
     names = ("mask",) if row.arity == 1 else ("mask_x", "mask_y")
     _same(op(*operands), op(*operands, *none))
-    _same(op(*operands, *masks), op(*operands, **dict(zip(names, masks))))
+    _same(op(*operands, *masks), op(*operands, **dict(zip(names, masks, strict=True))))
 
 
 def test_s10_zero_dimensional_and_empty(row, op):
@@ -132,7 +134,7 @@ def test_s11_s14_inputs_untouched_and_strides_do_not_matter(row, op):
         warnings.simplefilter("error")
         straight = op(*host)
         reverse = op(*[x[::-1] for x in host])
-    for x, kept in zip(host, before):
+    for x, kept in zip(host, before, strict=True):
         assert x.tobytes() == kept.tobytes()
     _same((straight[0][::-1], straight[1][::-1]), reverse)
     for x in host:
@@ -268,7 +270,7 @@ def test_d03_pow_stays_real_and_absorbs():
 
 def test_d13_complex_exponents_are_refused_and_zero_to_zero_is_one():
     for exponent in (1j, np.array([1j]), jnp.asarray([1j]), [1.0, 1j]):
-        with pytest.raises(SCMTypeError, match="^y: "):
+        with pytest.raises(SCMTypeError, match=r"^y: "):
             ops.scm_pow_jax(2.0, exponent)
     payload, mask = ops.scm_pow_jax(jnp.zeros(1, complex), 0.0)
     assert payload.tolist() == [1.0]
@@ -378,7 +380,7 @@ def test_bool_payloads_are_refused_by_name(row, op, value):
 
 @pytest.mark.parametrize("value", ["1", None, object(), np.array(["a"]), np.array([None]), {}])
 def test_what_is_no_number_is_refused(op, row, value):
-    with pytest.raises(SCMTypeError, match="^x: "):
+    with pytest.raises(SCMTypeError, match=r"^x: "):
         op(*[value] * row.arity)
 
 
@@ -405,9 +407,9 @@ def test_shapes_that_do_not_broadcast_are_all_named():
 def test_impossible_numbers_are_refused():
     assert ops.scm_neg_jax(2**100)[0].item() == -(2.0**100)
     for value in (10**400, [1.0, 10**400]):
-        with pytest.raises(SCMValueError, match="^x: .*beyond float64"):
+        with pytest.raises(SCMValueError, match=r"^x: .*beyond float64"):
             ops.scm_neg_jax(value)
-    with pytest.raises(SCMValueError, match="^x: .*ragged"):
+    with pytest.raises(SCMValueError, match=r"^x: .*ragged"):
         ops.scm_neg_jax([[1.0], [1.0, 2.0]])
 
 
