@@ -157,7 +157,7 @@ def test_two_workers_never_share_a_work_directory(task):
     executor.submit(task(1))
     executor.submit(task(1))
     outcomes = [outcome for _, outcome in collect(executor, 2)]
-    assert [outcome.kind for outcome in outcomes] == ["ok", "storage"]
+    assert [outcome.kind for outcome in outcomes] == ["ok", "lost"]
 
 
 def test_thread_counts_are_held_and_put_back(monkeypatch):

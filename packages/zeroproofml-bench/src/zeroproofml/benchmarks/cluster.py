@@ -75,7 +75,6 @@ class DaskExecutor:
         distributed: Any = importlib.import_module("distributed")
         del emit  # events of a remote seed stay there; the runner reports its start and its end
         self.workers = workers
-        self.scheduler = "local" if address is None else "address"
         self._threads = thread_count
         self._cluster: Any = None
         # A worker that dies takes its seed with it once, not three times on three machines.

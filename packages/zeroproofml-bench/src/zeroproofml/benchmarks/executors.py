@@ -31,9 +31,13 @@ GRACE_S = 5.0
 class Executor(Protocol):
     """What the runner needs of a place where seeds are computed."""
 
-    name: str
-    workers: int
-    scheduler: str | None
+    @property
+    def name(self) -> str:
+        """`inline`, `process` or `dask`."""
+
+    @property
+    def workers(self) -> int:
+        """How many seeds it computes at a time."""
 
     def submit(self, task: Task) -> int:
         """Queue a task; the handle names it."""
@@ -62,7 +66,6 @@ class InlineExecutor:
 
     name = "inline"
     workers = 1
-    scheduler = None
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
@@ -161,7 +164,6 @@ class ProcessExecutor:
     """
 
     name = "process"
-    scheduler = None
 
     def __init__(self, workers: int, thread_count: int, emit: Callable[[Event], None]) -> None:
         self.workers = workers

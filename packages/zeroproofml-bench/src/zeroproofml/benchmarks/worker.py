@@ -87,14 +87,13 @@ def run(task: Task, emit: Callable[[Event], None]) -> Outcome:
     failure repeats. Only a signal leaves this function as an exception.
     """
     try:
-        _compute(task, emit)
+        return _compute(task, emit)
     except StorageError as error:
         return Outcome("storage", error.code, error.message, path=error.path)
     except ReportError as error:
         return Outcome("failed", error.code, one_line(str(error), 2000))
     except Exception as error:  # noqa: BLE001 (whatever a method raises fails its seed, not the run)
         return Outcome("failed", "exception", _message(error))
-    return Outcome("ok")
 
 
 def _message(error: Exception) -> str:
@@ -104,27 +103,27 @@ def _message(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {error}{place}", 2000)
 
 
-def _compute(task: Task, emit: Callable[[Event], None]) -> None:
+def _compute(task: Task, emit: Callable[[Event], None]) -> Outcome:
     from zeroproofml.benchmarks import domains, threads
     from zeroproofml.benchmarks.progress import SeedProgress
     from zeroproofml.report import _fs
     from zeroproofml.report import domains as laws
 
     began = time.monotonic()
+    tree = _fs.Tree(task.root)
+    if tree.names(task.work):
+        return Outcome("lost", "worker_lost", "another worker has written for this attempt")
+    tree.makedirs(task.work)
     for path in task.extensions:
         domains.load_file(path)
     config = task.config
     domain, protocol = config["domain"], config["protocol"]["name"]
     law = laws.get(domain, protocol)
     produce = domains.producer(domain, protocol)
-    tree = _fs.Tree(task.root)
-    if tree.kind(task.work) is not None:
-        msg = "another worker has begun this attempt"
-        raise StorageError(msg, path=task.work, hint="resume the run")
-    tree.makedirs(task.work)
     with threads.switched(config["threads"], domains.frameworks(domain)):
         output = produce(config, task.seed, SeedProgress(task.seed, emit))
         _store(task, tree, law, output, began)
+    return Outcome("ok")
 
 
 def _store(task: Task, tree: Tree, law: Protocol, output: SeedOutput, began: float) -> None:

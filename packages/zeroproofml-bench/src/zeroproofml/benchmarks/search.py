@@ -1,0 +1,64 @@
+"""Names of new run directories, and the run that `--resume` without `--out-root` means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zeroproofml.benchmarks.situation import Found, look
+from zeroproofml.report._fs import Tree
+from zeroproofml.report.errors import ReportError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from zeroproofml.benchmarks.config import Resolved
+    from zeroproofml.benchmarks.situation import Identity
+
+
+def fresh_name(resolved: Resolved, now: datetime) -> str:
+    """`run_<UTC yyyymmdd_hhmmss>_<first seven digits of config_hash>`."""
+    digits = resolved.config_hash.removeprefix("sha256:")[:7]
+    return f"run_{now:%Y%m%d_%H%M%S}_{digits}"
+
+
+def newest(home: Path, mine: Identity) -> tuple[Path | None, tuple[str, ...]]:
+    """The newest resumable or partial run under `home` that this command may continue.
+
+    Returns
+    -------
+    path, passed_over
+        None if there is no such run; one line per candidate that was passed over.
+    """
+    try:
+        names = [entry.name for entry in Tree(home).names() if entry.kind == "dir"]
+    except ReportError:
+        return None, ()
+    found = [(home / name, look(home / name, mine)) for name in names]
+    found = [item for item in found if item[1].situation.state not in ("empty", "foreign")]
+    passed: list[str] = []
+    for path, seen in sorted(
+        found, key=lambda item: (_created(item[1]), item[0].name), reverse=True
+    ):
+        reason = _unfit(seen)
+        if reason is None:
+            return path, tuple(passed)
+        passed.append(f"passed over {path}: {reason}")
+    return None, tuple(passed)
+
+
+def _created(seen: Found) -> str:
+    if seen.replay is not None and seen.replay.events:
+        return seen.replay.events[0].time
+    return ""
+
+
+def _unfit(seen: Found) -> str | None:
+    situation = seen.situation
+    if situation.state in ("complete", "damaged"):
+        return situation.state
+    if situation.domain_difference is not None:
+        return situation.domain_difference.line()
+    if situation.differences:
+        return situation.differences[0].line()
+    return None
