@@ -121,14 +121,14 @@ def _true_tuples(bench: Bench) -> Answer:
     return from_tuples(p, q, bench.kappa, np.zeros(len(q), dtype=np.uint8))
 
 
-def members(answer: Answer, *, learned: bool) -> dict[str, Any]:
-    """The stored form of an answer: float32 for learned arms, float64 for the others.
+def members(answer: Answer, *, exact: bool) -> dict[str, Any]:
+    """The stored form of an answer: float64 for the ceilings, float32 for the others.
 
     >>> zero = from_rates(np.zeros((1, 2)), np.zeros(1, dtype=np.uint8), None)
-    >>> {name: str(value.dtype) for name, value in members(zero, learned=True).items()}
+    >>> {name: str(value.dtype) for name, value in members(zero, exact=False).items()}
     {'cause': 'uint8', 'y': 'float32'}
     """
-    real = np.float32 if learned else np.float64
+    real = np.float64 if exact else np.float32
     out: dict[str, Any] = {"cause": answer.cause.astype(np.uint8)}
     if answer.p is None or answer.q is None:
         out["y"] = answer.y.astype(real)

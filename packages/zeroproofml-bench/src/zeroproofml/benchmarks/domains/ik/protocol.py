@@ -13,7 +13,7 @@ from zeroproofml.benchmarks.domains.ik import kinematics as kin
 from zeroproofml.report.contract.arrays import array_digest
 from zeroproofml.report.domains.ik.rows import answer as stored_answer
 from zeroproofml.report.domains.ik.rows import thresholds
-from zeroproofml.report.domains.ik.standard import PATH_POLICIES, STANDARD
+from zeroproofml.report.domains.ik.standard import EXACT, PATH_POLICIES, STANDARD
 from zeroproofml.scm.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _run(arm: str, mine: _Arm, bench: Bench, trainer: _Trainer, progress: Progre
         found = evaluate.analytic_answer(bench, arm)
     else:
         found = solve(bench.rows.q, bench.rows.e)
-    stored = evaluate.members(found, learned=solve is not None)
+    stored = evaluate.members(found, exact=arm in EXACT)
     key = f"{arm}__{robot}_"
     mine.arrays.update({key + name: value for name, value in stored.items()})
     # Thresholds come from the stored numbers, as every later reader will compute them.

@@ -15,7 +15,7 @@ import numpy as np
 from zeroproofml.report.domains.ik.ranking import quantile
 from zeroproofml.scm.cause import Cause
 from zeroproofml.scm.errors import SCMValueError
-from zeroproofml.scm.formulas.strict import InferenceConfig, gauge_value, strict_inference
+from zeroproofml.scm.inference import InferenceConfig, gauge_value, strict_inference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,7 @@ def decode(
     """
     config = InferenceConfig(tau_infer=tau, gauge="l2" if gauge == "l2" else "raw")
     p, q = p.astype(np.float64), q.astype(np.float64)
-    result = strict_inference(p, q, config, xp=np, array_type=np.ndarray)
+    result = strict_inference(p, q, config)
     cause = row_cause(result.cause)
     return np.where(cause[:, None] == 0, kappa * result.payload, 0.0), cause
 
@@ -153,7 +153,7 @@ def tuple_score(p: Array, q: Array) -> Array:
     p, q = p.astype(np.float64), q.astype(np.float64)
     if q.ndim == 1:
         return np.abs(q)
-    projective: Array = np.min(gauge_value(p, q, "l2", xp=np, array_type=np.ndarray), axis=1)
+    projective: Array = np.min(gauge_value(p, q, "l2"), axis=1)
     return projective
 
 

@@ -93,7 +93,7 @@ def members(
         out.update({f"data__{robot}_{name}": member for name, member in data.items()})
         for arm in arms:
             key = f"{arm}__{robot}_"
-            real = "<f4" if arm in _LEARNED else "<f8"
+            real = "<f8" if arm in EXACT else "<f4"
             out[key + "cause"] = ("|u1", (n,))
             if arm in TUPLE_ARMS:
                 out[key + "p"] = (real, vector)
@@ -152,4 +152,5 @@ def _load() -> Protocol:
 
 
 STANDARD = _load()
-_LEARNED = frozenset(arm.key for arm in STANDARD.arms if arm.role == "learned")
+EXACT = frozenset(arm.key for arm in STANDARD.arms if arm.role == "ceiling")
+"""Arms stored in float64: their ideal values are tested to 1e-9. The others fit the size budget."""

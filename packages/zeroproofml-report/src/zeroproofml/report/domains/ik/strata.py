@@ -16,10 +16,9 @@ from zeroproofml.report.domains.ik.rows import SETS, RobotRows, answer, threshol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from zeroproofml.report.rundir import RawRun
-
     from zeroproofml.report.domains.ik.policies import Outcome
     from zeroproofml.report.domains.ik.ranking import Array, Mask, Value
+    from zeroproofml.report.rundir import RawRun
 
 DET_EDGES = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 DET_NAMES = ("det_below_1e6", "det_1e6", "det_1e5", "det_1e4", "det_1e3", "det_1e2", "det_1e1")
