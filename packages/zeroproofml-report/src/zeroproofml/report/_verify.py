@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zeroproofml.report.domains import Members
     from zeroproofml.report.rundir import BenchmarkRun, RawRun
 
-__all__ = ["LIMIT_OF_DIGESTS", "Link", "Verification", "verify_inspection"]
+__all__ = ["LIMIT_OF_DIGESTS", "Link", "LinkName", "Verification", "verify_inspection"]
 
 LIMIT_OF_DIGESTS = (
     "digests inside a directory catch damage and partial edits; who rewrites predictions and every "
@@ -24,12 +24,15 @@ LIMIT_OF_DIGESTS = (
 )
 
 
+LinkName = Literal["R1", "R2", "R3", "R4"]
+
+
 @dataclass(frozen=True)
 class Link:
     """One link of the recomputation: R1, R2, R3 or R4."""
 
-    name: Literal["R1", "R2", "R3", "R4"]
-    status: Literal["ok", "broken", "not_checked"]
+    name: LinkName
+    status: Literal["ok", "broken"]
     largest_deviation: float
     text: str
 
