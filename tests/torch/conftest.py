@@ -17,6 +17,22 @@ def _forward_mode_is_loaded():
         torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
+@pytest.fixture(scope="session")
+def _inductor_is_loaded():
+    """Load the code generator once: torch 2.13 warns about its own torch.jit while it is imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.compile(torch.sin, fullgraph=True)(torch.zeros(2))
+
+
+@pytest.fixture
+def compiling(_inductor_is_loaded):
+    """A compiler without memory: dynamo ends fullgraph after 8 recompilations of one function."""
+    torch._dynamo.reset()
+    yield torch.compile
+    torch._dynamo.reset()
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)

@@ -160,13 +160,19 @@ def _composed_power(x: Tensor, e: Tensor) -> Tensor:
     """x**e whose derivative by e is 0 for x < 0, where torch's own is NaN."""
     if x.is_complex():
         zero = x == 0
-        power = torch.pow(torch.where(zero, 1.0, x), torch.where(zero, 0.0, e))
+        # torch's forward mode drops the imaginary part of the derivative by a real exponent.
+        exponent = torch.where(zero, 0.0, e).to(x.dtype)
+        power = torch.pow(torch.where(zero, 1.0, x), exponent)
         return torch.where(zero, (e == 0).to(power.dtype), power)
-    negative = x < 0
+    negative, zero = x < 0, x == 0
     fixed = e.detach()
     odd = fixed != 2 * torch.floor(fixed / 2)
-    power = torch.pow(torch.where(negative, -x, x), torch.where(negative, fixed, e))
-    return torch.where(negative & odd, -power, power)
+    size = torch.where(zero, 1.0, torch.where(negative, -x, x))
+    power = torch.pow(size, torch.where(negative, fixed, e))
+    power = torch.where(negative & odd, -power, power)
+    # At 0 torch's second derivative is 0·inf; there x**e is x, x·x, or flat to second order.
+    flat = torch.where(fixed == 1, x, torch.where(fixed == 2, x * x, 0.0))
+    return torch.where(zero, flat, power)
 
 
 _PLAIN = {"div": torch.divide, "inv": torch.reciprocal, "pow": _composed_power}
