@@ -67,7 +67,10 @@ def _check_into(
     masks: Sequence[Mask | None],
 ) -> None:
     """m := ⊥ of r, given what shows in r, what does not, and the masks."""
-    np.isfinite(r, out=m)
+    if r.flags.c_contiguous and m.flags.c_contiguous:
+        np.isfinite(r, out=m)
+    else:  # NumPy 2.4's vector loop writes wrong lanes into a strided bool output
+        np.copyto(m, np.isfinite(r))
     for operand, check in zip(operands, checks, strict=True):
         if check:
             np.logical_and(m, np.isfinite(operand), out=m)

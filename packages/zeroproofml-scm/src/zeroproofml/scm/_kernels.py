@@ -82,7 +82,7 @@ def _power_complex(x: Any, e: Any, out: NDArray[Any]) -> NDArray[Any]:
     x, e = np.broadcast_arrays(x, e)
     z = x.astype(wide)
     k = e.astype(z.real.dtype)
-    power = np.power(z, k)
+    power = np.asarray(np.power(z, k))
     lost = ~np.isfinite(power) & np.isfinite(z) & np.isfinite(k) & (z != 0)
     if np.count_nonzero(lost):
         power[lost] = np.exp(k[lost] * np.log(z[lost]))
