@@ -20,6 +20,7 @@ from jax.custom_derivatives import SymbolicZero
 from zeroproofml.jax._kernels import KERNELS, PARTIALS
 from zeroproofml.jax._operands import as_mask, as_payload, common_shape
 from zeroproofml.scm.errors import SCMTypeError
+from zeroproofml.scm.formulas.projective import unit_tuple
 from zeroproofml.scm.optable import OPS, Op
 
 __all__ = ["elementwise", "execute", "promote", "sign"]
@@ -138,17 +139,12 @@ def _sign(shape: tuple[int, ...], operand: Any, mask: Any) -> tuple[jax.Array, j
     bottom = bottom if mask is None else bottom | jnp.broadcast_to(mask, shape)
     if not jnp.iscomplexobj(x):
         return jnp.where(bottom, 0, jnp.sign(x)), bottom
-    still = bottom | (x == 0)
-    x = jnp.where(still, 1, x)
-    # The scale is a constant for differentiation: x/|x| does not depend on it.
-    scale = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x.real), jnp.abs(x.imag)))
-    real, imag = x.real / scale, x.imag / scale
-    modulus = jnp.sqrt(real * real + imag * imag)
-    return jnp.where(still, 0, jax.lax.complex(real / modulus, imag / modulus)), bottom
+    unit, _, null = unit_tuple(jnp.where(bottom, 0, x), jnp.zeros_like(x), xp=jnp)
+    return jnp.where(bottom | null, 0, unit), bottom
 
 
 def sign(x: Any, mask: Any) -> tuple[jax.Array, jax.Array]:
-    """The weak sign of judged arguments: by comparison where real, in two divisions where complex.
+    """The weak sign of judged arguments: by comparison where real, scaled by a power of two where complex.
 
     Args:
         x: as the caller gave it.

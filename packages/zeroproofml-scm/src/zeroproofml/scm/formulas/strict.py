@@ -23,6 +23,7 @@ from zeroproofml.scm.formulas._arrays import (
     identity,
     is_complex,
     largest_part,
+    power_of_two_scale,
     quiet,
     quotient,
 )
@@ -330,22 +331,19 @@ def measure(P: Any, Q: Any, gauge: Gauge, *, xp: Any) -> Any:
         return raw
     sound = xp.isfinite(P) & xp.isfinite(Q)
     m = xp.maximum(largest_part(P, xp=xp), largest_part(Q, xp=xp))
-    m = xp.where(sound & (m > 0), m, 1.0)
-    if is_complex(P) or is_complex(Q):
-        # Parts, not moduli: the modulus of a large complex number overflows.
-        p2, q = _complex_over(P, m, xp=xp), xp.sqrt(_complex_over(Q, m, xp=xp))
-    else:
-        p2, q = abs2(P / m, xp=xp), xp.abs(Q) / m
-    norm = xp.sqrt(p2 + q * q)
+    # A product by 2ᵏ, not a quotient by m: XLA turns (Q/m)/norm into Q/(m·norm), which overflows.
+    s = power_of_two_scale(xp.where(sound, m, 0.0), xp=xp)
+    q = xp.sqrt(_scaled_abs2(Q, s, xp=xp)) if is_complex(Q) else raw * s
+    norm = xp.sqrt(_scaled_abs2(P, s, xp=xp) + q * q)
     share = q / xp.where(norm > 0, norm, 1.0)
     return astype(xp.where(sound, share, xp.nan), raw.dtype)
 
 
-def _complex_over(z: Any, m: Any, *, xp: Any) -> Any:
-    """|z/m|² by real divisions: NumPy's complex quotient fails for a subnormal divisor."""
+def _scaled_abs2(z: Any, s: Any, *, xp: Any) -> Any:
+    """|z·s|² by parts: the modulus of a large complex number overflows."""
     if not is_complex(z):
-        return abs2(z / m, xp=xp)
-    re, im = xp.real(z) / m, xp.imag(z) / m
+        return abs2(z * s, xp=xp)
+    re, im = xp.real(z) * s, xp.imag(z) * s
     return re * re + im * im
 
 
