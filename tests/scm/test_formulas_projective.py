@@ -10,7 +10,8 @@ from zeroproofml.scm.formulas import projective
 from zeroproofml.scm.formulas.projective import Label
 
 NAN, INF = np.nan, np.inf
-finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
+# No part of a tuple leaves the normal range when it is scaled by 2^±100.
+part = st.one_of(st.just(0.0), st.floats(1e-250, 1e250), st.floats(-1e250, -1e-250))
 
 
 def arrays(*lists, dtype=np.float64):
@@ -88,14 +89,9 @@ def test_renormalize_refuses_a_bad_gamma(gamma):
         projective.renormalize(*arrays([1.0], [1.0]), gamma, xp=np)
 
 
-@given(p=finite, q=finite, k=st.integers(-100, 100))
+@given(p=part, q=part.filter(bool), k=st.integers(-100, 100))
 def test_unit_tuples_have_norm_one_and_forget_the_scale(p, q, k):
     factor = 2.0**k
-    with np.errstate(over="ignore", under="ignore"):
-        if max(abs(p), abs(q)) < 1e-270 or max(abs(p), abs(q)) * max(factor, 1) > 1e300:
-            return
-        if min(abs(p), abs(q)) < 1e-250 and min(abs(p), abs(q)) != 0:
-            return
     one = projective.unit_tuple(*arrays([p], [q]), xp=np)
     other = projective.unit_tuple(*arrays([p * factor], [q * factor]), xp=np)
     assert one[0][0] == other[0][0]
