@@ -119,7 +119,8 @@ def _arrays(raw: RawRun) -> Iterator[Finding]:
     for seed, result in raw.results.items():
         where = seed_name(seed)
         try:
-            members = raw.protocol.members(raw.config.settings, raw.config.arms)
+            working = [arm for arm in raw.config.arms if result.arms[arm].status == "ok"]
+            members = raw.protocol.members(raw.config.settings, working)
             arrays = raw.predictions(seed)
             yield from _members(f"{where}/predictions.npz", members, arrays)
         except ReportError as error:
