@@ -243,8 +243,9 @@ def unit_commands(robot: Robot, count: int, rng: np.random.Generator) -> Array:
     >>> np.linalg.norm(e, axis=1).round(12).tolist()
     [1.0, 1.0, 1.0]
     """
-    e: Array = rng.standard_normal((count, robot.n_rows))
-    return e / np.linalg.norm(e, axis=1, keepdims=True)
+    e = rng.standard_normal((count, robot.n_rows))
+    unit: Array = e / np.linalg.norm(e, axis=1, keepdims=True)
+    return unit
 
 
 def _rows(

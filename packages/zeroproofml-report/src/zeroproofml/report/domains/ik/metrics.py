@@ -70,7 +70,7 @@ def skill(residual: Array, best: Array) -> Value:
 def recovered(gain: Array, routed: Mask) -> Value:
     """Share of the avoidable loss that goes when the routed rows take the best answer.
 
-    ``gain`` is r − r* per row.
+    ``gain`` is r − r* per row. A gate that routes no row has nothing to recover: ``empty_set``.
 
     >>> recovered(np.array([3.0, 1.0]), np.array([True, False]))
     0.75
@@ -78,6 +78,8 @@ def recovered(gain: Array, routed: Mask) -> Value:
     whole = mean(gain)
     if isinstance(whole, Null):
         return whole
+    if not routed.any():
+        return Null("empty_set")
     if whole < TINY:
         return Null("zero_denominator")
     return float(mean(np.where(routed, gain, 0.0))) / whole

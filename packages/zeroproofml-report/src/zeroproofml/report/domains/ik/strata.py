@@ -75,7 +75,8 @@ def aggregates(run: RawRun) -> dict[str, object]:
     from zeroproofml.report.derive import DERIVE_VERSION
 
     config = run.config
-    robots = list(config.settings["robots"])
+    settings: Any = config.settings
+    robots = list(settings["robots"])
     seeds = []
     for seed in sorted(run.results):
         working = [arm for arm, made in run.results[seed].arms.items() if made.status == "ok"]
