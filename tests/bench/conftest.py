@@ -14,7 +14,8 @@ from zeroproofml.benchmarks import domains
 TOY = Path(__file__).with_name("toy_domain.py")
 _START = (
     "import sys; from zeroproofml.benchmarks import domains; domains.load_file({toy!r}); "
-    "from zeroproofml.benchmarks.cli import main; sys.argv[0] = 'zpml-bench'; main()"
+    "from zeroproofml.benchmarks import cli; cli._add('toy', 'milliseconds'); "
+    "sys.argv[0] = 'zpml-bench'; cli.main()"
 )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from zeroproofml.report import cli as reader
+from zeroproofml.report import console
 
 PROGRAM = "zpml-bench"
 DOMAINS = {
@@ -28,6 +29,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from zeroproofml.benchmarks._version import __version__
+
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
 
 
 def _add(domain: str, text: str) -> None:
@@ -86,6 +95,7 @@ def _add(domain: str, text: str) -> None:
             bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
         ] = False,
     ) -> int:
+        console.refuse_the_old_package()
         from zeroproofml.benchmarks import command
 
         return command.run(
@@ -115,22 +125,22 @@ def _add(domain: str, text: str) -> None:
     app.command(domain, help=text)(run)
 
 
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Run the benchmarks of ZeroProofML as auditable, resumable runs, and read them."""
+    del version
+
+
 for _domain, _text in DOMAINS.items():
     _add(_domain, _text)
-reader.add_reading_commands(app)
-
-
-def add_domain(domain: str, text: str) -> None:
-    """Give a domain from `domains.load_file` a command of its own.
-
-    Examples
-    --------
-    >>> add_domain  # doctest: +ELLIPSIS
-    <function add_domain at ...>
-    """
-    _add(domain, text)
+reader.mount_reader_commands(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and leave with its exit code."""
-    sys.exit(reader.run_app(app, PROGRAM, arguments))
+    sys.exit(console.run_app(app, PROGRAM, arguments))

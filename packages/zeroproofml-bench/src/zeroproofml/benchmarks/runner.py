@@ -42,6 +42,7 @@ from zeroproofml.report.errors import (
 )
 from zeroproofml.report.journal import RunWriter, utc_now
 from zeroproofml.report.lock import RunLock
+from zeroproofml.scm.errors import ZeroProofError
 
 if TYPE_CHECKING:
     from zeroproofml.benchmarks.executors import Executor
@@ -230,6 +231,12 @@ class _Attempt:
         try:
             with self._stop.watching(), self._writer() as writer:
                 return self._run(writer)
+        except ZeroProofError:
+            raise
+        except Exception as error:
+            # A defect of ours: the console saves its traceback where the run is.
+            error.crash_file = self._made.path / ".zpml" / "crash.txt"  # type: ignore[attr-defined]
+            raise
         finally:
             order.sink.emit({"event": "finished"})
 

@@ -11,6 +11,7 @@ from zeroproofml.report._fs import Tree
 from zeroproofml.report._validate import sealed_bytes
 from zeroproofml.report.contract.layout import MANIFEST, classify, seed_name, seed_of
 from zeroproofml.report.errors import ReportError
+from zeroproofml.report.lock import is_locked
 from zeroproofml.report.rundir import State, read_record, tree_state
 from zeroproofml.report.seeddir import SeedRead, read_seed_dir
 
@@ -61,8 +62,10 @@ def look(path: Path, mine: Identity, *, holding_lock: bool = False) -> Found:
     state = tree_state(tree)
     if state in (State.EMPTY, State.FOREIGN):
         return Found(Situation("empty" if state is State.EMPTY else "foreign"))
-    if state is State.RUNNING and holding_lock:
+    if holding_lock and state is State.RUNNING:
         state = State.RESUMABLE
+    elif not holding_lock and is_locked(tree):
+        state = State.RUNNING  # a sealed run too: somebody is about to change it
     try:
         provenance, replay, _ = read_record(tree)
     except ReportError as error:
