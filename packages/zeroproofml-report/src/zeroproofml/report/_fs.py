@@ -350,19 +350,18 @@ class Tree:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             fd: int = _do("open", path, here.open, temporary, flags)
             try:
-                self._write_all(fd, path, data)
-                _do("fsync", path, os.fsync, fd)
-            except BaseException:
-                os.close(fd)
+                try:
+                    self._write_all(fd, path, data)
+                    _do("fsync", path, os.fsync, fd)
+                finally:
+                    os.close(fd)
+                source, target = here.at(temporary)[0], here.at(name)[0]
+                ends = {} if here.fd is None else {"src_dir_fd": here.fd, "dst_dir_fd": here.fd}
+                _do("replace", path, lambda: os.replace(source, target, **ends))  # noqa: PTH105
+            except Exception:
                 with contextlib.suppress(OSError, StorageError):
                     self._unlink(here, temporary, path)
                 raise
-            os.close(fd)
-            source, where = here.at(temporary)
-            target, _ = here.at(name)
-            ends = {} if here.fd is None else {"src_dir_fd": here.fd, "dst_dir_fd": here.fd}
-            del where
-            _do("replace", path, lambda: os.replace(source, target, **ends))  # noqa: PTH105
             self._sync_directory(here, path)
 
     def append(self, path: str, data: bytes) -> None:

@@ -206,7 +206,7 @@ class RunWriter:
                 self._unseal()
             else:
                 self.tree.remove_tree(_OLD)
-                self.tree.remove_tree(_WORK)
+                self._sweep()
             return
         self._provenance, self.replay, torn = read_record(self.tree)
         self._lock.announce(command, self._clock())
@@ -220,15 +220,13 @@ class RunWriter:
         self.tree.truncate(JOURNAL, len(data) - torn)
 
     def _sweep(self) -> None:
-        """Remove temporary files of a killed writer, outside seeds and workspace."""
+        """Remove what a killed writer left: its work, and temporary files outside of seeds."""
         self.tree.remove_tree(_WORK)
-        for entry in self.tree.names():
-            if entry.name.startswith(TEMPORARY):
-                self.tree.remove(entry.name)
-            elif entry.kind == "dir" and entry.name in (*_DERIVED, "datasets"):
-                for path, kind in list(walk(self.tree, entry.name)):
-                    if kind == "file" and path.rpartition("/")[2].startswith(TEMPORARY):
-                        self.tree.remove(f"{entry.name}/{path}")
+        for top in ("", WORKSPACE, _QUARANTINE, *_DERIVED, "datasets"):
+            depth = 6 if top in _DERIVED else 1
+            for path, kind in list(walk(self.tree, top, depth)):
+                if kind == "file" and path.rpartition("/")[2].startswith(TEMPORARY):
+                    self.tree.remove(f"{top}/{path}" if top else path)
 
     def close(self) -> None:
         """Release the lock. Safe to call twice, and after any failure."""
