@@ -311,7 +311,7 @@ def write_seed(tree, where, provenance, seed, protocol, failed=(), shift=0.0):
 
 
 @pytest.fixture(autouse=True)
-def toy():
+def toy_law():
     """The toy protocols are known in every test here."""
     made = toy_protocol()
     domains.register(made)

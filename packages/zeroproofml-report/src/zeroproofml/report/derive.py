@@ -64,15 +64,13 @@ class Options:
 
     Args:
         html: also write ``RUN_REPORT.html``.
-        baseline: values of another run; ``contrasts`` in it are made again.
-        baseline_how: said on the page: ``given`` or ``as embedded``.
+        baseline: values of another run as they are embedded; its contrasts are made again.
         findings: problems of the raw and record files, for the banner of a damaged run.
         incomplete: the run is not sealed: its page says which seeds it rests on.
     """
 
     html: bool = False
     baseline: Baseline | None = None
-    baseline_how: str = "given"
     findings: tuple[Finding, ...] = ()
     incomplete: bool = False
 

@@ -29,6 +29,7 @@ __all__ = ["Account", "Key", "Line", "Plate", "draw", "plate_id"]
 # with lxml installed pygal would build other node objects: one kind of tree everywhere
 pygal.etree.etree.to_etree()
 
+_CAPTION_LINE = 18
 _EDGE = 1e-7  # pygal drops the label of a tick that lies exactly on the upper edge
 
 
@@ -133,34 +134,35 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
         A checked tree with light colours.
     """
     ident = plate_id(slug, index, plate)
+    captions = _captions(plate, SIZE.width - 4)
+    lift = _CAPTION_LINE * max(0, len(captions) - 1)
+    total = plate.height + lift
     root = svg.node(
         None,
         "svg",
         {"aria-labelledby": f"{ident}-t {ident}-d"},
         id=ident,
-        viewBox=f"0 0 {SIZE.width} {plate.height}",
+        viewBox=f"0 0 {SIZE.width} {total}",
         width=SIZE.width,
-        height=plate.height,
+        height=total,
         role="img",
     )
     svg.node(root, "title", id=f"{ident}-t").text = str(plate.title)
     svg.node(root, "desc", id=f"{ident}-d").text = _description(plate)
     _definitions(root, ident)
-    svg.node(root, "rect", width=SIZE.width, height=plate.height, class_="ground")
-    widest = SIZE.width - 4
-    svg.text_node(root, 2, 17, plate.title, class_="title", width=widest, size=SIZE.title)
-    caption = _caption(plate, widest)
-    top = SIZE.top if caption else SIZE.top_bare
-    if caption:
-        made = svg.text_node(root, 2, 38, caption, class_="mut")
-        if "…" in caption:
+    svg.node(root, "rect", width=SIZE.width, height=total, class_="ground")
+    svg.text_node(root, 2, 17, plate.title, class_="title", width=SIZE.width - 4, size=SIZE.title)
+    top = (SIZE.top if captions else SIZE.top_bare) + lift
+    for number, words in enumerate(captions):
+        made = svg.text_node(root, 2, 38 + _CAPTION_LINE * number, words, class_="mut")
+        if "…" in words:
             made.text = None
             title = svg.node(made, "title")
-            title.text, title.tail = str(plate.y_caption), caption
+            title.text, title.tail = str(plate.y_caption), words
     left = _left_margin(plate)
     bottom = _bottom_margin(plate)
-    group = _plot(root, plate, left, top, bottom)
-    width, height = SIZE.width - left - plate.right, plate.height - top - bottom
+    width, height = SIZE.width - left - plate.right, total - top - bottom
+    group = _plot(root, plate, left, top, bottom, total)
     canvas = Canvas(
         group,
         width,
@@ -174,19 +176,19 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
     for mark in plate.marks:
         mark.draw(canvas)
     if str(plate.x.caption):
-        y = plate.height - bottom + 38
+        y = total - bottom + 38
         svg.text_node(
             root, left + width / 2, y, plate.x.caption, class_="mut mid", width=width + left
         )
-    _draw_key(root, plate, ident)
+    _draw_key(root, plate, ident, total)
     return svg.check(root)
 
 
-def _plot(root: svg.Node, plate: Plate, left: int, top: int, bottom: int) -> svg.Node:
+def _plot(root: svg.Node, plate: Plate, left: int, top: int, bottom: int, total: int) -> svg.Node:
     """Let pygal draw, keep its guides, labels and curves, drop the rest."""
     chart = _Chart(
         width=SIZE.width,
-        height=plate.height,
+        height=total,
         margin_left=left,
         margin_right=plate.right,
         margin_top=top,
@@ -265,13 +267,19 @@ def _copy_series(group: svg.Node, source: svg.Node, line: Line) -> None:
                 svg.node(made, "title").text = str(line.label)
 
 
-def _caption(plate: Plate, room: float) -> str:
-    """Unit, then direction; the unit gives way where both do not fit."""
+def _captions(plate: Plate, room: float) -> list[str]:
+    """Unit, then direction, on one line or two; the unit gives way where that is not enough."""
     words, direction = str(plate.y_caption), plate.direction
     if not words or not direction:
-        return svg.shorten(words or direction, room)
+        return [svg.shorten(words or direction, room)] if words or direction else []
     tail = f" · {direction}"
-    return svg.shorten(words, room - svg.text_width(tail)) + tail
+    if svg.text_width(words + tail) <= room:
+        return [words + tail]
+    first, pieces = "", words.split(" ")
+    while pieces and svg.text_width(f"{first} {pieces[0]}") <= room:
+        first = f"{first} {pieces.pop(0)}".strip()
+    rest = svg.shorten(" ".join(pieces), room - svg.text_width(tail))
+    return [first, rest + tail] if rest else [first, direction]
 
 
 def _left_margin(plate: Plate) -> int:
@@ -285,12 +293,12 @@ def _bottom_margin(plate: Plate) -> int:
     return SIZE.bottom + caption + SIZE.key_row * -(-len(plate.key) // 2)
 
 
-def _draw_key(root: svg.Node, plate: Plate, ident: str) -> None:
+def _draw_key(root: svg.Node, plate: Plate, ident: str, total: int) -> None:
     column = (SIZE.width - 4) / 2
     rows = -(-len(plate.key) // 2)
     for number, entry in enumerate(plate.key):
         x = 2 + column * (number % 2)
-        y = plate.height - SIZE.key_row * (rows - number // 2) + 8
+        y = total - SIZE.key_row * (rows - number // 2) + 8
         if entry.hatch:
             style = f"fill:url(#{ident}-{entry.hatch})"
             svg.node(root, "rect", x=x, y=y - 6, width=30, height=12, style=style)

@@ -379,7 +379,9 @@ def _baseline(report: Report) -> list[Block]:
     facts: list[Block] = [
         Prose(
             (
-                f"baseline: {report.options.baseline_how}; run ",
+                "baseline: as embedded in ",
+                Code(_PAIRED),
+                "; run ",
                 Code(block.run_id),
                 ", raw digest ",
                 Code(block.raw_digest),

@@ -1,0 +1,201 @@
+"""Beside the run: an output directory for derived files, and what a damaged run still gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, NoReturn
+
+from pydantic import Field
+
+from zeroproofml.report._fs import Tree
+from zeroproofml.report.contract import Deriver
+from zeroproofml.report.contract.base import Count, Digest, FileModel, Model, RelPath, RunId, Seq
+from zeroproofml.report.contract.layout import seed_name
+from zeroproofml.report.contract.strict_json import parse, sha256
+from zeroproofml.report.errors import FileInvalid, Finding, ReportError, RunInvalid, UsageError
+from zeroproofml.report.rundir import RawRun, load_raw_run, read_record
+from zeroproofml.report.seeddir import Hashes, read_seed_dir
+
+__all__ = ["DerivedIndex", "demand_out", "demand_run", "index", "what_is_left", "write_apart"]
+
+INDEX = "DERIVED.json"
+
+
+class _Derived(Model):
+    path: RelPath
+    size: Count
+    sha256: Digest
+
+
+class _Choices(Model):
+    html: bool
+    baseline: RunId | None
+
+
+class DerivedIndex(FileModel):
+    """``DERIVED.json``: what an output directory holds and which run it was made from."""
+
+    SCHEMA: ClassVar[str] = "zeroproofml.derived"
+
+    schema_name: Literal["zeroproofml.derived"] = "zeroproofml.derived"
+    schema_version: Literal[1] = 1
+    run_id: RunId
+    raw_digest: Digest
+    deriver: Deriver
+    options: _Choices
+    files: Annotated[Seq[_Derived], Field(max_length=10_000)]
+
+
+def index(
+    raw: RawRun, deriver: Deriver, files: Mapping[str, bytes], *, html: bool, baseline: str | None
+) -> DerivedIndex:
+    """The index of an output directory.
+
+    Args:
+        raw: the run.
+        deriver: who derived.
+        files: path → bytes of everything beside the index itself.
+        html: whether the HTML page is among them.
+        baseline: run id of the embedded baseline.
+
+    Returns:
+        The model of ``DERIVED.json``.
+    """
+    return DerivedIndex(
+        run_id=raw.provenance.run_id,
+        raw_digest=raw.raw_digest,
+        deriver=deriver,
+        options=_Choices(html=html, baseline=baseline),
+        files=tuple(
+            _Derived(path=name, size=len(data), sha256=sha256(data))
+            for name, data in sorted(files.items())
+        ),
+    )
+
+
+def write_apart(out: str, files: Mapping[str, bytes], made: DerivedIndex) -> list[str]:
+    """Write an output directory; what an earlier output left and this one does not make goes.
+
+    Args:
+        out: absent, empty, or an earlier output.
+        files: path → bytes.
+        made: their index; written last.
+
+    Returns:
+        The paths written, in order.
+
+    Raises:
+        FileInvalid: a target or one of its parents is a link or no regular file; nothing written.
+    """
+    files = {**files, INDEX: made.to_bytes()}
+    try:
+        tree = Tree.create(out)
+    except FileExistsError:
+        tree = Tree(out)
+    stale: set[str] = set()
+    if tree.kind(INDEX) is not None:
+        earlier = DerivedIndex.from_bytes(tree.read(INDEX), path=INDEX)
+        stale = {entry.path for entry in earlier.files} - files.keys()
+    for name in files:  # all targets first: a link anywhere ends the command before any write
+        parts = name.split("/")
+        for depth in range(1, len(parts) + 1):
+            kind = tree.kind("/".join(parts[:depth]))
+            if kind not in (None, "file" if depth == len(parts) else "dir"):
+                msg = f"passes through a {kind}"
+                raise FileInvalid(msg, code="path_unsafe", path=f"{out}/{name}", hint="remove it")
+    for name in sorted(stale):
+        if tree.kind(name) == "file":
+            tree.remove(name)
+    for name, data in files.items():
+        tree.write(name, data)
+    return list(files)
+
+
+def what_is_left(tree: Tree) -> tuple[RawRun, tuple[Finding, ...]]:
+    """Raw and record as far as they verify, and what does not."""
+    try:
+        return load_raw_run(tree), ()
+    except RunInvalid as error:
+        broken = error
+    provenance, replay, _ = read_record(tree)  # without these two nothing can be said at all
+    hashes: Hashes = {}
+    results, commits = {}, {}
+    for seed in sorted(replay.committed):
+        read = read_seed_dir(tree, seed_name(seed), seed=seed, hashes=hashes)
+        if read.findings or read.commit is None or read.result is None:
+            continue
+        if read.commit.digest() == replay.committed[seed]:
+            results[seed], commits[seed] = read.result, read.commit
+    for finding in broken.findings:
+        if finding.path.startswith("datasets/"):  # its seeds cannot be read without it
+            gone = [
+                seed
+                for seed, result in results.items()
+                if finding.path in {made.file for made in result.datasets.values()}
+            ]
+            for seed in gone:
+                del results[seed], commits[seed]
+    raw = RawRun(tree, provenance, replay, results, commits, hashes)
+    return raw, tuple(broken.findings)
+
+
+def demand_run(path: str) -> None:
+    """Refuse what is no directory, and microbenchmark results: the two families never mix.
+
+    Raises:
+        UsageError: exit 2.
+    """
+    here = Path(path)
+    if not here.exists():
+        _refuse("no such directory", "name a run directory", path)
+    candidates = [here] if here.is_file() else []
+    if here.is_dir() and not (here / "journal.jsonl").exists():
+        tree = Tree(path)
+        candidates = [
+            here / entry.name
+            for entry in tree.names()
+            if entry.kind == "file" and entry.name.endswith(".json")
+        ][:100]
+    if any(map(_is_microbenchmark, candidates)):
+        msg = "is a microbenchmark result, not a run"
+        _refuse(msg, "its report is made by perf/run_benchmarks.py", path)
+    if not here.is_dir():
+        _refuse("is not a directory", "name the run directory", path)
+
+
+def _is_microbenchmark(path: Path) -> bool:
+    try:
+        value = parse(Tree(path.parent).read(path.name), path=path.name)
+    except ReportError:
+        return False
+    name = value.get("schema_name") if isinstance(value, dict) else None
+    return isinstance(name, str) and name.startswith("zeroproofml.perf")
+
+
+def demand_out(out: str, path: str, baseline: str | None) -> None:
+    """Refuse an output that is, holds or lies inside the run or the baseline, or is not ours.
+
+    Raises:
+        UsageError: exit 2.
+    """
+    target = Path(out).resolve()
+    for name, other in (("the run", path), ("the baseline", baseline)):
+        if other is None:
+            continue
+        there = Path(other).resolve()
+        if target == there or there in target.parents:
+            _refuse(f"--out: lies inside {name}", "name a directory elsewhere")
+        if target in there.parents:
+            _refuse(f"--out: contains {name}", "name a directory elsewhere")
+    if not Path(out).exists():
+        return
+    if not Path(out).is_dir():
+        _refuse("--out: is not a directory", "name a new directory")
+    tree = Tree(out)
+    if tree.kind(INDEX) is None and tree.names():
+        _refuse(f"--out: {out} is not empty and holds no {INDEX}", "name a new directory")
+
+
+def _refuse(message: str, mend: str, path: str = "") -> NoReturn:
+    raise UsageError(message, path=path, hint=mend)

@@ -1,0 +1,136 @@
+"""The edge of both programs: an exception becomes one line and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import typer
+
+from zeroproofml.report.errors import RunInvalid, one_line
+from zeroproofml.scm.errors import NamespaceConflict, ZeroProofError
+
+__all__ = ["INTERRUPTED", "UNEXPECTED", "USAGE", "refuse_the_old_package", "run_app", "say"]
+
+UNEXPECTED, USAGE, INTERRUPTED = 1, 2, 130
+MOST_LINES = 20
+_OLD = (
+    "zeroproofml {version} is installed and hides these packages; "
+    "pip uninstall zeroproofml, then reinstall the zeroproofml-* packages"
+)
+
+
+def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a typer program.
+
+    Args:
+        app: its commands return an exit code or None.
+        program: the name that help and errors show.
+        arguments: of the command line; those of the process by default.
+
+    Returns:
+        The exit code of run-contract.md, section 12. Whatever went wrong was said on standard
+        error in one line per problem.
+
+    >>> app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    >>> @app.command()
+    ... def hello() -> int:
+    ...     typer.echo("hello")
+    ...     return 3
+    >>> run_app(app, "hello", [])
+    hello
+    3
+    """
+    given = None if arguments is None else list(arguments)
+    try:
+        made = app(given, prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except RunInvalid as error:
+        return _invalid(error)
+    except NamespaceConflict as error:
+        return say(str(error), USAGE)
+    except ZeroProofError as error:
+        return say(str(error), getattr(error, "exit_code", UNEXPECTED))
+    except (KeyboardInterrupt, typer.Abort):
+        return say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # the reader of our output is gone; Python must not complain about it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNEXPECTED
+    except Exception as error:  # noqa: BLE001  # the edge of the program
+        words = getattr(error, "format_message", None)
+        if words is None:
+            return _crash(error)
+        return _usage(error, str(words()), program)
+    return made if isinstance(made, int) else 0
+
+
+def say(line: str, code: int = 0) -> int:
+    """Print one line on standard error and hand the exit code on.
+
+    >>> say("--out: lies inside the run", 2)
+    2
+    """
+    typer.echo(one_line(line), err=True)
+    return code
+
+
+def refuse_the_old_package() -> None:
+    """Stop if a distribution called ``zeroproofml`` is installed beside these packages.
+
+    Asked when a command starts, not for ``--help``: metadata costs tens of milliseconds.
+
+    Raises:
+        NamespaceConflict: it is; exit 2.
+    """
+    try:
+        version = metadata.version("zeroproofml")
+    except metadata.PackageNotFoundError:
+        return
+    raise NamespaceConflict(_OLD.format(version=version))
+
+
+def _invalid(error: RunInvalid) -> int:
+    """Several problems: one line each, at most twenty."""
+    errors = [finding for finding in error.findings if finding.severity == "error"]
+    if not errors:
+        return say(str(error), error.exit_code)
+    root = error.path
+    for finding in errors[:MOST_LINES]:
+        inside = not root or finding.path.startswith(root)
+        path = finding.path if inside else f"{root}/{finding.path}".rstrip("/")
+        where = f"{path or '.'}{'#' + finding.pointer if finding.pointer else ''}"
+        mend = f"; {finding.mend}" if finding.mend else ""
+        say(f"{where}: {finding.message}{mend}")
+    if len(errors) > MOST_LINES:
+        say(f"… and {len(errors) - MOST_LINES} more")
+    return error.exit_code
+
+
+def _usage(error: Exception, words: str, program: str) -> int:
+    """What typer found wrong; its error classes moved between versions, their shape did not."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the words are the whole help text
+        typer.echo(words, err=True)
+        return USAGE
+    where = getattr(getattr(error, "ctx", None), "command_path", None) or program
+    return say(f"{words.rstrip('.')}; see {where} --help", getattr(error, "exit_code", USAGE))
+
+
+def _crash(error: Exception) -> int:
+    """A defect of ours: one line, and the traceback (without locals) in a file."""
+    where = getattr(error, "crash_file", None)
+    try:
+        if where is None:
+            handle, name = tempfile.mkstemp(prefix="zpml-crash-", suffix=".txt")
+            os.close(handle)
+            where = Path(name)
+        Path(where).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        saved = f"traceback saved in {where}; report it"
+    except OSError:
+        saved = "its traceback could not be saved; run the command again"
+    return say(f"internal error: {type(error).__name__} {error} ({saved})", UNEXPECTED)
