@@ -315,9 +315,7 @@ class Toy:
             reasons={
                 **{f"system.{name}": "missing" for name in nulls},
                 **dict.fromkeys(("identity.cuda", "identity.gpu"), "not_applicable"),
-                **dict.fromkeys(
-                    ("python.build", "clock.timezone", "clock.monotonic"), "missing"
-                ),
+                **dict.fromkeys(("python.build", "clock.timezone", "clock.monotonic"), "missing"),
             },
         )
 
@@ -366,7 +364,9 @@ class Toy:
                 diagnostics={"sweep": [0.5, 1.0]},
             )
         test = array_digest({"y": arrays["data__y"]})
-        datasets = {"test": DatasetRef(digest=test, n=len(arrays["data__y"]), role="test", file=None)}
+        datasets = {
+            "test": DatasetRef(digest=test, n=len(arrays["data__y"]), role="test", file=None)
+        }
         if self.shared:
             name = array_digest(grid)
             datasets["grid"] = DatasetRef(
@@ -456,9 +456,7 @@ class Toy:
         writer.append("derived")
         writer.append("attempt_finished")
         attempts = list(writer.provenance.attempts)
-        attempts[-1] = attempts[-1].model_copy(
-            update={"ended_at": self.clock(), "exit_code": 0}
-        )
+        attempts[-1] = attempts[-1].model_copy(update={"ended_at": self.clock(), "exit_code": 0})
         writer.write_provenance(
             writer.provenance.model_copy(
                 update={

@@ -115,8 +115,11 @@ def zipped(members, compression=zipfile.ZIP_STORED):
 
 def plain_header(descr="'<f8'", shape="(1,)", order="False", length=118):
     text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}"
-    return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode() + (
-        b"\n"
+    return (
+        b"\x93NUMPY\x01\x00"
+        + length.to_bytes(2, "little")
+        + text.ljust(length - 1).encode()
+        + (b"\n")
     )
 
 

@@ -189,8 +189,10 @@ def test_the_null_rule_of_an_arm():
     assert arm(status="failed", reason="x", metrics={"mae": None}, reasons=failed).metrics
 
 
-EXTREMES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
-    [-0.0, 5e-324, -5e-324, 1.7976931348623157e308, 0.1, 1e16, 1.0, 2**53 + 0.0]
+EXTREMES = (
+    st.none()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([-0.0, 5e-324, -5e-324, 1.7976931348623157e308, 0.1, 1e16, 1.0, 2**53 + 0.0])
 )
 
 
@@ -204,9 +206,7 @@ def test_metric_records_round_trip_bit_equal(metrics):
     assert line.count(b"\n") == 1
     again = MetricRecord.from_bytes(line)
     assert again.to_line() == line
-    assert {k: str(v) for k, v in again.metrics.items()} == {
-        k: str(v) for k, v in metrics.items()
-    }
+    assert {k: str(v) for k, v in again.metrics.items()} == {k: str(v) for k, v in metrics.items()}
 
 
 def record(**changes):

@@ -435,20 +435,28 @@ class Tree:
         """Remove the file or link ``path`` (never what a link points to); absent is fine."""
         with contextlib.suppress(FileNotFoundError), self._parent(path) as (here, name):
             self._unlink(here, name, path)
+            self._sync_directory(here, path)
 
     def remove_tree(self, path: str) -> None:
         """Remove the directory ``path`` with all that it holds; links are removed, not followed."""
         kind = self.kind(path)
-        if kind is None:
-            return
-        if kind != "dir":
+        if kind == "dir":
+            self._clear(path)
+        elif kind is not None:
             self.remove(path)
-            return
+
+    def _clear(self, path: str) -> None:
         for entry in self.names(path):
-            self.remove_tree(f"{path}/{entry.name}")
+            below = f"{path}/{entry.name}"
+            if entry.kind == "dir":
+                self._clear(below)
+                continue
+            with self._parent(below) as (here, name):
+                self._unlink(here, name, below)
         with self._parent(path) as (here, name):
             target, where = here.at(name)
             _do("remove", path, lambda: os.rmdir(target, **where))
+            self._sync_directory(here, path)  # a removal that is not synced may come back
 
     def sync(self, path: str = "") -> None:
         """Sync the directory ``path`` itself, so that renames inside it are durable."""
