@@ -2,7 +2,7 @@
 
 Loaded by path (`domains.load_file`) in the tests and in the workers that they start. What a test
 wants to happen inside a seed comes through TOY_* variables, which no config hashes:
-TOY_SLEEP="2:0.5" (seed 2 sleeps), TOY_RAISE="2", TOY_FAIL_ARM="2" (the arm ridge fails),
+TOY_SLEEP="2:0.5" (seed 2 sleeps), TOY_WAIT="2:/path" (until the file is there), TOY_RAISE="2", TOY_FAIL_ARM="2" (the arm ridge fails),
 TOY_KILL="2:/path" (seed 2 kills its process, each time until the file has that many lines).
 """
 
@@ -121,6 +121,9 @@ def _produce(name, config, seed, progress):
         progress.advance()
         time.sleep(float(pause))
         progress.finish()
+    if (gate := _wanted("TOY_WAIT", seed)) is not None:
+        while not Path(gate).exists():
+            time.sleep(0.01)
     if (marker := _wanted("TOY_KILL", seed)) is not None:
         path, _, times = marker.rpartition("*")
         done = len(Path(path).read_text().splitlines()) if Path(path).exists() else 0

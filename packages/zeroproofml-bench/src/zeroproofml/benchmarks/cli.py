@@ -31,14 +31,6 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        from zeroproofml.benchmarks._version import __version__
-
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
-
-
 def _add(domain: str, text: str) -> None:
     def run(
         mode: Annotated[
@@ -123,17 +115,6 @@ def _add(domain: str, text: str) -> None:
         )
 
     app.command(domain, help=text)(run)
-
-
-@app.callback()
-def _program(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Run the benchmarks of ZeroProofML as auditable, resumable runs, and read them."""
-    del version
 
 
 for _domain, _text in DOMAINS.items():

@@ -7,7 +7,6 @@ environment variables only those on the allow-list are kept.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -17,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import zeroproofml
 from zeroproofml.benchmarks import hardware, threads
 from zeroproofml.report.contract.base import null_paths
 from zeroproofml.report.contract.provenance import Environment, Source
@@ -69,10 +69,8 @@ def package_folder(name: str) -> Path | None:
     >>> package_folder("nothing") is None
     True
     """
-    spec = importlib.util.find_spec(f"zeroproofml.{name}")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent
+    folders = (Path(part) / name for part in zeroproofml.__path__)
+    return next((folder for folder in folders if (folder / "__init__.py").is_file()), None)
 
 
 def _files(home: Path, parts: tuple[str, ...]) -> list[list[str]]:

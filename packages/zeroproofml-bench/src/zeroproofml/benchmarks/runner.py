@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from zeroproofml.benchmarks import (
     domains,
-    finish,
     hardware,
     placement,
     provenance,
@@ -31,7 +30,6 @@ from zeroproofml.benchmarks.progress import NullSink
 from zeroproofml.benchmarks.signals import EXIT, Interrupted, Stop
 from zeroproofml.benchmarks.situation import Found, Identity, look
 from zeroproofml.benchmarks.worker import Task
-from zeroproofml.report import derive as deriving
 from zeroproofml.report._fs import Tree
 from zeroproofml.report.errors import (
     ReportError,
@@ -197,6 +195,7 @@ def _request(order: Order, path: Path, found: Found) -> Request:
 
 
 def _baseline(order: Order) -> Baseline:
+    from zeroproofml.report.derive import baseline_block
     from zeroproofml.report.rundir import load_benchmark_run
 
     run = load_benchmark_run(str(order.baseline))
@@ -208,7 +207,7 @@ def _baseline(order: Order) -> Baseline:
         if ours != its:
             msg = f"--baseline-run-dir: {key} differs ({its} there, {ours} here)"
             raise UsageError(msg, hint="compare runs of one kind")
-    return deriving.baseline_block(run.manifest.run_id, run.manifest.root_digest, run.summary, ())
+    return baseline_block(run.manifest.run_id, run.manifest.root_digest, run.summary, ())
 
 
 class _Attempt:
@@ -347,7 +346,7 @@ class _Attempt:
                 self._stop,
                 order.sink,
                 total=len(writer.replay.planned),
-                done=len(writer.replay.committed),
+                done=len(set(writer.replay.committed) - set(todo)),
             )
             seeds.run(todo)
         finally:
@@ -356,13 +355,16 @@ class _Attempt:
         return seeds.failed
 
     def _seal(self, writer: RunWriter, failed: dict[int, str]) -> RunOutcome:
+        from zeroproofml.benchmarks import finish
+        from zeroproofml.report.derive import Options, deriver
+
         made, order = self._made, self._order
         order.sink.emit({"event": "deriving"})
         html = order.html or writer.tree.kind("RUN_REPORT.html") is not None
         sealed = finish.seal(
             writer,
-            deriving.Options(html=html, baseline=made.baseline),
-            deriving.deriver(),
+            Options(html=html, baseline=made.baseline),
+            deriver(),
             gated=order.fail_on_claims,
             exit_code=lambda verdicts: _exit_code(order, writer, failed, verdicts),
             ended_at=order.clock(),
@@ -428,6 +430,7 @@ def _exit_code(
 
 def _serve(made: Prepared) -> RunOutcome:
     """A complete run: verify it, derive what a report option still asks for."""
+    from zeroproofml.benchmarks import finish
     from zeroproofml.report.rundir import load_benchmark_run
 
     run = load_benchmark_run(made.path)

@@ -148,7 +148,7 @@ def available() -> tuple[str, ...]:
     >>> "nothing" in available()
     False
     """
-    built_in = (name for name in DOMAINS if _spec(name) is not None)
+    built_in = (name for name in DOMAINS if _exists(name))
     return (*built_in, *(name for name in _extensions if name not in DOMAINS))
 
 
@@ -186,17 +186,14 @@ def extensions() -> tuple[str, ...]:
     return tuple(str(module.__file__) for module in _extensions.values())
 
 
-def _spec(domain: str) -> object:
-    try:
-        return importlib.util.find_spec(f"zeroproofml.benchmarks.domains.{domain}.protocol")
-    except ModuleNotFoundError:
-        return None
+def _exists(domain: str) -> bool:
+    return (Path(__file__).parent / domain / "protocol.py").is_file()
 
 
 def _module(domain: str) -> ModuleType:
     if domain in _extensions:
         return _extensions[domain]
-    if domain in DOMAINS and _spec(domain) is not None:
+    if domain in DOMAINS and _exists(domain):
         return importlib.import_module(f"zeroproofml.benchmarks.domains.{domain}.protocol")
     have = ", ".join(available()) or "none yet"
     msg = f"domain: {domain!r} cannot be run by this version; available: {have}"
