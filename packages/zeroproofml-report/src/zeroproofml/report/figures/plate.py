@@ -9,6 +9,7 @@ date, scripts, tooltips, random ids) can come along.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -28,6 +29,10 @@ __all__ = ["Account", "Key", "Line", "Plate", "draw", "plate_id"]
 
 # with lxml installed pygal would build other node objects: one kind of tree everywhere
 pygal.etree.etree.to_etree()
+
+# pygal hooks every later import for its map plugins, with a protocol that Python has dropped: each
+# import would raise an ImportWarning in the user's program
+sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, pygal.PluginImportFixer)]
 
 _CAPTION_LINE = 18
 _EDGE = 1e-7  # pygal drops the label of a tick that lies exactly on the upper edge
