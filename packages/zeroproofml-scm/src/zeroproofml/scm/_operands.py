@@ -110,6 +110,9 @@ def read_payload(value: Any, name: str) -> NDArray[Any] | float | complex:
         except ValueError as error:
             msg = f"{name}: not readable as an array; pass a rectangular array of numbers"
             raise SCMValueError(msg) from error
+        except (TypeError, RuntimeError) as error:  # an SCMArray, a tensor that requires grad
+            msg = f"{name}: {type(value).__name__} does not turn into a plain array: {error}"
+            raise SCMTypeError(msg) from error
     kind = array.dtype.kind
     if kind in "fc":
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
@@ -139,6 +142,9 @@ def read_mask(value: Any, name: str) -> NDArray[np.bool_] | None:
     except ValueError as error:
         msg = f"{name}: not readable as an array; pass a bool array"
         raise SCMValueError(msg) from error
+    except (TypeError, RuntimeError) as error:
+        msg = f"{name}: {type(value).__name__} is not a mask; pass a bool array"
+        raise SCMTypeError(msg) from error
     if array.dtype == _BOOL:
         return array
     if array.dtype.kind in "iu" or (array.size == 0 and isinstance(value, (list, tuple))):

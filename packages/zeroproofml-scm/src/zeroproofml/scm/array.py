@@ -262,20 +262,23 @@ class SCMArray(NDArrayOperatorsMixin):
 
         Raises:
             SCMTypeError: not a number, or complex for a real array.
+            SCMValueError: a finite number that the dtype cannot hold.
 
         >>> SCMArray([1.0, 2.0], [False, True]).filled(-1.0)
         array([ 1., -1.])
         """
         number = np.asarray(value)
-        if (
-            number.dtype.kind not in "iufc"
-            or number.ndim
-            or number.dtype.kind > self.dtype.kind == "f"
-        ):
-            msg = f"value: pass one number that {self.dtype} can hold"
+        allowed = "iuf" if self.dtype.kind == "f" else "iufc"
+        if number.dtype.kind not in allowed or number.ndim:
+            msg = f"value: pass one number of a kind that {self.dtype} can hold"
             raise SCMTypeError(msg)
+        with np.errstate(all="ignore"):
+            fitted = number.astype(self.dtype)
+        if np.isfinite(number) and not np.isfinite(fitted):
+            msg = f"value: {value} is beyond {self.dtype}; use a smaller one or astype first"
+            raise SCMValueError(msg)
         plain = np.array(self.payload)
-        np.copyto(plain, number.astype(self.dtype), where=self.mask)
+        np.copyto(plain, fitted, where=self.mask)
         return plain
 
     def to_ieee(self) -> NDArray[Any]:
