@@ -115,15 +115,18 @@ def largest_part(z: Any, *, xp: Any) -> Any:
 
 
 def power_of_two_scale(m: Any, *, xp: Any) -> Any:
-    """An exact power of two s with m·s in [½, 1) (subnormal m: smaller), and 1 where m is 0, inf or NaN.
+    """An exact power of two s with m·s about [½, 1] (subnormal m: smaller), and 1 where m is 0, inf or NaN.
 
     Integers carry the exponent, so no derivative ever runs through s, without any stop_gradient.
     The power is applied to ones: torch's own derivative of ``ldexp`` is 0 for integer exponents.
+    Not ``frexp``: torch's compiler turns its exponent into C++ that does not compile. A logarithm
+    that rounds up to the next integer makes s half as large, which is as good.
     """
     ordinary = (m > 0) & xp.isfinite(m)
-    _, exponent = xp.frexp(xp.where(ordinary, m, 0.5))
     top = _MAX_EXPONENT.get(dtype_name(m.dtype), 16383) - 1
-    return xp.ldexp(xp.ones_like(m), xp.clip(-exponent, -top, top))
+    exponent = 1 + xp.floor(xp.log2(xp.where(ordinary, m, 0.5)))
+    exponent = astype(xp.clip(exponent, -top, top), xp.int32)
+    return xp.ldexp(xp.ones_like(m), -exponent)
 
 
 def _scaled_division(P: Any, Q: Any, *, xp: Any) -> Any:
