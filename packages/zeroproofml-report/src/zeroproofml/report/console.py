@@ -47,6 +47,9 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
     3
     """
     given = None if arguments is None else list(arguments)
+    if (text := _help(app, program, sys.argv[1:] if given is None else given)) is not None:
+        typer.echo(text)
+        return 0
     try:
         made = app(given, prog_name=program, standalone_mode=False)
         sys.stdout.flush()
@@ -68,6 +71,18 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
             return _crash(error)
         return _usage(error, str(words()), program)
     return made if isinstance(made, int) else 0
+
+
+def _help(app: typer.Typer, program: str, given: list[str]) -> str | None:
+    """The help of a command, without parsing: typer loads pydantic to parse an option."""
+    if "--help" not in given[1:]:
+        return None
+    top = typer.main.get_command(app)
+    command = getattr(top, "commands", {}).get(given[0])
+    if command is None:
+        return None
+    parent = top.context_class(top, info_name=program)
+    return str(command.get_help(command.context_class(command, info_name=given[0], parent=parent)))
 
 
 def say(line: str, code: int = 0) -> int:
