@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zeroproofml.report.contract.claims import Claim
 from zeroproofml.report.contract.derived import MetricDefinition
 from zeroproofml.report.domains import Arm, ArmMetrics, Protocol
-from zeroproofml.report.domains.ik import figures, strata
+from zeroproofml.report.domains.ik import strata
 from zeroproofml.report.domains.ik.metrics import row_metrics
 from zeroproofml.report.domains.ik.paths import SUFFIXES, path_metrics
 from zeroproofml.report.domains.ik.policies import tag
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from zeroproofml.report.domains.ik.ranking import Value
+    from zeroproofml.report.rundir import RawRun
 
 TUPLE_ARMS = {"scm_basic": 2, "scm_full": 1, "scm_chordal": 1, "label_tuple": 1}
 """Arms that store a tuple → number of axes of their Q."""
@@ -108,6 +109,18 @@ def members(
     return out
 
 
+def aggregates(run: RawRun) -> dict[str, object]:
+    """The domain's derived files."""
+    return {**strata.aggregates(run)}
+
+
+def figures(run: RawRun) -> list[Any]:
+    """The domain's figures; the drawing code is loaded only where something is drawn."""
+    from zeroproofml.report.figures import ik
+
+    return [*ik.figures(run)]
+
+
 def _expanded(entry: Mapping[str, Any]) -> Iterator[tuple[str, MetricDefinition]]:
     mark = next((mark for mark in _NAMES if mark in entry["name"]), None)
     rest = {key: entry[key] for key in ("direction", "unit", "kind")}
@@ -146,8 +159,8 @@ def _load() -> Protocol:
         claims=tuple(Claim.model_validate(claim) for claim in data["claims"]),
         seed_metrics=seed_metrics,
         members=members,
-        aggregates=strata.aggregates,
-        figures=figures.figures,
+        aggregates=aggregates,
+        figures=figures,
     )
 
 

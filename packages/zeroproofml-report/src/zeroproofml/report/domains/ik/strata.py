@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DET_EDGES = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 DET_NAMES = ("det_below_1e6", "det_1e6", "det_1e5", "det_1e4", "det_1e3", "det_1e2", "det_1e1")
 """Natural rows by abs det J̄: below 1e-6, then decades by their lower edge."""
+PATH = "aggregated/ik_strata.json"
 QUANTITIES = ("residual", "skill", "harm", "coverage", "routed")
 
 
@@ -65,7 +66,7 @@ def _quantities(outcome: Outcome, mask: Mask, ideal: Array) -> dict[str, Value]:
     }
 
 
-def aggregates(run: RawRun) -> dict[str, object]:
+def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
     """The domain's derived files: file name → plain JSON data.
 
     A cell averages each quantity over the seeds that have it and gives its t interval; what no seed
@@ -84,7 +85,7 @@ def aggregates(run: RawRun) -> dict[str, object]:
             seeds.append(seed_cells(run.arrays(seed), robots, working))
     keys = dict.fromkeys(key for cells in seeds for key in cells)
     return {
-        "aggregated/ik_strata.json": {
+        PATH: {
             "schema_name": "zeroproofml.ik_strata",
             "schema_version": 1,
             "derive_version": DERIVE_VERSION,
