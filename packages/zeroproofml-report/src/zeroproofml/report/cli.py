@@ -22,7 +22,8 @@ PROGRAM = "zpml-report"
 
 app = typer.Typer(
     name=PROGRAM,
-    help="Reports and checks of ZeroProofML runs. Needs neither torch nor jax.",
+    help="Reports and checks of ZeroProofML runs; needs neither torch nor jax. --version prints "
+    "the version.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -32,25 +33,6 @@ app = typer.Typer(
 
 _Run = Annotated[str, typer.Argument(metavar="DIR", help="A run directory.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from zeroproofml.report._version import __version__
-
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _program(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Reports and checks of ZeroProofML runs. Needs neither torch nor jax."""
-    del version
 
 
 @app.command()
@@ -171,4 +153,10 @@ mount_reader_commands(app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and leave with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["--version"]:  # as an option of typer it would load pydantic for every --help
+        from zeroproofml.report._version import __version__
+
+        typer.echo(f"{PROGRAM} {__version__}")
+        sys.exit(0)
     sys.exit(console.run_app(app, PROGRAM, arguments))
