@@ -4,7 +4,8 @@ import pytest
 
 from zeroproofml.benchmarks.decide import Difference, Request, Situation, decide
 
-CONFIG = (Difference("config_hash", "a", "b"),)
+CONFIG = (Difference("config.mode", "a", "b"),)
+CODE = (Difference("code.zeroproofml-scm", "a", "b"),)
 FLAGS = ("none", "resume", "skip", "force")
 
 
@@ -104,16 +105,23 @@ class TestNotTheSame:
     def test_is_refused_with_the_keys_and_both_values(self, state, flag):
         made = decide(situation(state, differences=CONFIG), asked(flag))
         assert made.exit_code == 6
-        assert made.message.endswith("config_hash: run has a, this command b")
+        assert made.message.endswith("config.mode: run has a, this command b")
 
     @pytest.mark.parametrize("state", ["resumable", "partial", "complete"])
-    def test_force_needs_every_planned_seed(self, state):
-        found = situation(state, done=(1, 2, 3), differences=CONFIG)
+    def test_force_under_other_code_needs_every_planned_seed(self, state):
+        found = situation(state, done=(1, 2, 3), differences=CODE)
         assert decide(found, asked("force", (1, 2))).exit_code == 6
-        made = decide(found, asked("force", (1, 2, 3)))
-        assert made.new_identity
-        assert made.supersede == {1, 2, 3}
-        assert decide(found, asked("force")).new_identity
+        for seeds in ((1, 2, 3), None):
+            made = decide(found, asked("force", seeds))
+            assert made.exit_code == 0
+            assert made.supersede == {1, 2, 3}
+
+    @pytest.mark.parametrize("state", ["resumable", "partial", "complete"])
+    def test_force_never_changes_the_config(self, state):
+        found = situation(state, done=(1, 2, 3), differences=CONFIG)
+        made = decide(found, asked("force"))
+        assert made.exit_code == 6
+        assert made.mend == "choose another --out-root"
 
 
 class TestSealed:

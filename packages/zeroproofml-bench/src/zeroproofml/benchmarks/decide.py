@@ -80,8 +80,6 @@ class Decision:
     supersede: frozenset[int] = frozenset()
     quarantine: frozenset[int] = frozenset()
     differences: tuple[Difference, ...] = ()
-    new_identity: bool = False
-    """The run takes this command's config: every planned seed is superseded."""
 
 
 def decide(found: Situation, asked: Request) -> Decision:
@@ -164,6 +162,8 @@ def _force(found: Situation, asked: Request) -> Decision:
     requested = found.planned if asked.seeds is None else asked.seeds
     if found.differences and not set(found.planned) <= set(requested):
         return _not_same(found)
+    if any(each.key.partition(".")[0] == "config" for each in found.differences):
+        return _not_same(found)  # the first line of its journal binds a run to its config
     if found.evidence_damage:
         names = ", ".join(found.evidence_damage)
         return Decision("refuse", 5, f"is damaged: {names}", _mend(found, asked))
@@ -185,17 +185,19 @@ def _force(found: Situation, asked: Request) -> Decision:
         supersede=frozenset(requested) & found.committed,
         quarantine=found.broken,
         differences=found.differences,
-        new_identity=bool(found.differences),
     )
 
 
 def _not_same(found: Situation) -> Decision:
     lines = "; ".join(each.line() for each in found.differences)
+    mend = "choose another --out-root"
+    if not any(each.key.partition(".")[0] == "config" for each in found.differences):
+        mend += ", or give --force-rerun with every planned seed"
     return Decision(
         "refuse",
         6,
         f"was made differently: {lines}",
-        "choose another --out-root, or give --force-rerun with every planned seed",
+        mend,
         differences=found.differences,
     )
 

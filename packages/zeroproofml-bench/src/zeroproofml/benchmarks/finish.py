@@ -6,15 +6,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zeroproofml.benchmarks import record
+from zeroproofml.report import compare
 from zeroproofml.report import derive as deriving
-from zeroproofml.report.contract import ClaimsFile
+from zeroproofml.report.contract import ClaimsFile, Manifest, PairedStats
+from zeroproofml.report.contract.strict_json import sha256
+from zeroproofml.report.errors import FileInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from zeroproofml.report.contract import Manifest, Resources
-    from zeroproofml.report.contract.manifest import Deriver
+    from zeroproofml.report._fs import Tree
+    from zeroproofml.report.contract import Baseline, Resources
     from zeroproofml.report.journal import RunWriter
+    from zeroproofml.report.rundir import BenchmarkRun, RawRun
+
+_OLD_MANIFEST = ".zpml/old/manifest.json"
+_ASIDE = ".zpml/old/paired_stats.json"
 
 
 @dataclass(frozen=True)
@@ -27,9 +34,9 @@ class Sealed:
 
 def seal(
     writer: RunWriter,
-    options: deriving.Options,
-    deriver: Deriver,
     *,
+    html: bool,
+    given: BenchmarkRun | None,
     gated: bool,
     exit_code: Callable[[Mapping[str, int]], int],
     ended_at: str,
@@ -39,6 +46,10 @@ def seal(
 
     Parameters
     ----------
+    html
+        Write the HTML page too (a run that has one keeps it anyway).
+    given
+        A run to compare with; None keeps the baseline that the run held before.
     gated
         Whether the exit code depends on the verdicts: they are then judged before the record ends.
     exit_code
@@ -48,6 +59,8 @@ def seal(
     """
     raw = writer.raw_run()
     written = sum(entry.size for commit in raw.commits.values() for entry in commit.files)
+    html = html or writer.tree.kind("RUN_REPORT.html") is not None
+    options = deriving.Options(html=html, baseline=baseline(raw, given))
     counts: dict[str, int] = {}
     if gated:
         counts = count_verdicts(deriving.derive_numbers(raw, raw.protocol, options).claims)
@@ -66,7 +79,57 @@ def seal(
     writer.append("attempt_finished")
     writer.write_provenance(final)
     writer.write_derived(files)
-    return Sealed(writer.seal(deriver), counts)
+    return Sealed(writer.seal(deriving.deriver()), counts)
+
+
+def baseline(raw: RawRun, given: BenchmarkRun | None) -> Baseline | None:
+    """The baseline to embed: the run given, else the one that the run held before it was reopened.
+
+    A shared seed whose data differ is left out of the block, and the block says so.
+    """
+    if given is None:
+        return _kept(raw.tree)
+    other = given.raw
+    unequal = compare.unequal_data(raw.results, other.results)
+    words = [f"{key}: {a} here, {b} there" for key, a, b in compare.differences(raw, other)]
+    words += [f"data of seed {seed} differ; left out" for seed in sorted(unequal)]
+    block = deriving.baseline_block(
+        given.manifest.run_id,
+        given.manifest.root_digest,
+        given.summary,
+        tuple(line[:500] for line in words),
+    )
+    left_out = {str(seed) for seed in unequal}
+    values = {
+        arm: {
+            metric: {seed: number for seed, number in by_seed.items() if seed not in left_out}
+            for metric, by_seed in metrics.items()
+        }
+        for arm, metrics in block.values.items()
+    }
+    return block.model_copy(update={"values": values})
+
+
+def keep_baseline(tree: Tree) -> None:
+    """Set the sealed contrasts of a reopened run aside, so that a kill cannot lose its baseline."""
+    if (data := _sealed_contrasts(tree, deriving.PAIRED)) is not None:
+        tree.write(_ASIDE, data)
+
+
+def _kept(tree: Tree) -> Baseline | None:
+    data = _sealed_contrasts(tree, _ASIDE)
+    return None if data is None else PairedStats.from_bytes(data, path=_ASIDE).baseline
+
+
+def _sealed_contrasts(tree: Tree, path: str) -> bytes | None:
+    """The file at `path` if its digest is that of the contrasts in the manifest set aside."""
+    try:
+        manifest = Manifest.from_bytes(tree.read(_OLD_MANIFEST), path=_OLD_MANIFEST)
+        data = tree.read(path)
+    except FileInvalid:
+        return None
+    entry = next((each for each in manifest.files if each.path == deriving.PAIRED), None)
+    return data if entry is not None and entry.sha256 == sha256(data) else None
 
 
 def count_verdicts(claims: ClaimsFile) -> dict[str, int]:

@@ -109,10 +109,14 @@ def plan(resolved: Resolved, seeds: Sequence[int]) -> Plan:
 
 
 def begun(before: Provenance, following: Attempt, seeds: Sequence[int]) -> Provenance:
-    """The provenance with one attempt more; the declared claims stay as they were."""
+    """The provenance with one attempt more; the declared claims stay as they were.
+
+    An attempt that was killed between its record and its journal event never began: its number,
+    and its record, are taken over.
+    """
     return before.model_copy(
         update={
-            "attempts": (*before.attempts, following),
+            "attempts": (*before.attempts[: following.attempt - 1], following),
             "plan": before.plan.model_copy(update={"seeds": tuple(seeds)}),
         }
     )

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.progress import Sink
     from zeroproofml.report.contract import Environment, Manifest, Resources
     from zeroproofml.report.contract.base import Json
-    from zeroproofml.report.contract.derived import Baseline
+    from zeroproofml.report.rundir import BenchmarkRun
 
 RESULTS = Path("results") / "benchmarks"
 
@@ -98,7 +98,7 @@ class Prepared:
     environment: Environment
     found: Found
     decision: Decision
-    baseline: Baseline | None
+    baseline: BenchmarkRun | None
     passed_over: tuple[str, ...] = ()
 
     @property
@@ -194,8 +194,7 @@ def _request(order: Order, path: Path, found: Found) -> Request:
     return Request(order.flag, order.seeds, order.resolved.default_seeds, unserved)
 
 
-def _baseline(order: Order) -> Baseline:
-    from zeroproofml.report.derive import baseline_block
+def _baseline(order: Order) -> BenchmarkRun:
     from zeroproofml.report.rundir import load_benchmark_run
 
     run = load_benchmark_run(str(order.baseline))
@@ -207,7 +206,7 @@ def _baseline(order: Order) -> Baseline:
         if ours != its:
             msg = f"--baseline-run-dir: {key} differs ({its} there, {ours} here)"
             raise UsageError(msg, hint="compare runs of one kind")
-    return baseline_block(run.manifest.run_id, run.manifest.root_digest, run.summary, ())
+    return run
 
 
 class _Attempt:
@@ -270,9 +269,12 @@ class _Attempt:
             raise refusal
 
     def _run(self, writer: RunWriter) -> RunOutcome:
+        from zeroproofml.benchmarks import finish
+
         decision = self._made.decision
         if decision.action == "reopen" and writer.sealed:
             writer.reopen()
+            finish.keep_baseline(writer.tree)
         self._start(writer)
         failed: dict[int, str] = {}
         try:
@@ -352,19 +354,21 @@ class _Attempt:
         finally:
             executor.close()
             self._executor = None
+        if made.decision.differences:
+            # The old result of such a seed was made differently: the run cannot keep it.
+            for seed in seeds.failed.keys() & writer.replay.committed.keys():
+                writer.quarantine(seed, "made under another identity; its rerun failed")
         return seeds.failed
 
     def _seal(self, writer: RunWriter, failed: dict[int, str]) -> RunOutcome:
         from zeroproofml.benchmarks import finish
-        from zeroproofml.report.derive import Options, deriver
 
         made, order = self._made, self._order
         order.sink.emit({"event": "deriving"})
-        html = order.html or writer.tree.kind("RUN_REPORT.html") is not None
         sealed = finish.seal(
             writer,
-            Options(html=html, baseline=made.baseline),
-            deriver(),
+            html=order.html,
+            given=made.baseline,
             gated=order.fail_on_claims,
             exit_code=lambda verdicts: _exit_code(order, writer, failed, verdicts),
             ended_at=order.clock(),
@@ -431,8 +435,17 @@ def _exit_code(
 def _serve(made: Prepared) -> RunOutcome:
     """A complete run: verify it, derive what a report option still asks for."""
     from zeroproofml.benchmarks import finish
+    from zeroproofml.report.regenerate import regenerate
     from zeroproofml.report.rundir import load_benchmark_run
 
+    notes = [*made.passed_over]
+    if made.decision.action == "rederive":
+        baseline = made.order.baseline
+        given = None if baseline is None else str(baseline)
+        served = regenerate(str(made.path), html=made.order.html, baseline_run_dir=given)
+        notes += [*served.notes, served.verdict]
+    else:
+        notes.append(made.decision.message)
     run = load_benchmark_run(made.path)
     verdicts = finish.count_verdicts(run.claims)
     manifest: Manifest = run.manifest
@@ -445,7 +458,7 @@ def _serve(made: Prepared) -> RunOutcome:
         manifest.raw_digest,
         manifest.root_digest,
         verdicts,
-        notes=(*made.passed_over, made.decision.message),
+        notes=tuple(notes),
     )
 
 
