@@ -6,77 +6,36 @@ Names are loaded when they are first used: the pytest plugin and the command lin
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zeroproofml.scm._namespace import refuse_capture
 from zeroproofml.scm._version import __version__
 
+# fmt: off
+# isort: off
 if TYPE_CHECKING:
-    from zeroproofml.scm.inference import InferenceConfig, InferenceResult, strict_inference
-
     from zeroproofml.scm.array import SCMArray
     from zeroproofml.scm.bridge import from_ieee, to_ieee
     from zeroproofml.scm.cause import Cause
     from zeroproofml.scm.errors import (
-        BottomError,
-        NamespaceConflict,
-        SCMTypeError,
-        SCMValueError,
-        TrainingError,
-        ZeroProofError,
+        BottomError, NamespaceConflict, SCMTypeError, SCMValueError, TrainingError, ZeroProofError
     )
+    from zeroproofml.scm.inference import InferenceConfig, InferenceResult, strict_inference
     from zeroproofml.scm.ops import (
-        scm_add,
-        scm_cos,
-        scm_div,
-        scm_exp,
-        scm_inv,
-        scm_log,
-        scm_mul,
-        scm_neg,
-        scm_pow,
-        scm_sin,
-        scm_sqrt,
-        scm_sub,
-        scm_tan,
+        scm_add, scm_cos, scm_div, scm_exp, scm_inv, scm_log, scm_mul, scm_neg, scm_pow, scm_sin,
+        scm_sqrt, scm_sub, scm_tan
     )
     from zeroproofml.scm.policy import GradientPolicy, gradient_policy
     from zeroproofml.scm.sign import weak_sign
     from zeroproofml.scm.value import BOTTOM, SCMValue
 
 __all__ = [
-    "BOTTOM",
-    "BottomError",
-    "Cause",
-    "GradientPolicy",
-    "InferenceConfig",
-    "InferenceResult",
-    "NamespaceConflict",
-    "SCMArray",
-    "SCMTypeError",
-    "SCMValue",
-    "SCMValueError",
-    "TrainingError",
-    "ZeroProofError",
-    "__version__",
-    "from_ieee",
-    "gradient_policy",
-    "scm_add",
-    "scm_cos",
-    "scm_div",
-    "scm_exp",
-    "scm_inv",
-    "scm_log",
-    "scm_mul",
-    "scm_neg",
-    "scm_pow",
-    "scm_sin",
-    "scm_sqrt",
-    "scm_sub",
-    "scm_tan",
-    "strict_inference",
-    "to_ieee",
-    "weak_sign",
+    "BOTTOM", "BottomError", "Cause", "GradientPolicy", "InferenceConfig", "InferenceResult",
+    "NamespaceConflict", "SCMArray", "SCMTypeError", "SCMValue", "SCMValueError", "TrainingError",
+    "ZeroProofError", "__version__", "from_ieee", "gradient_policy", "scm_add", "scm_cos",
+    "scm_div", "scm_exp", "scm_inv", "scm_log", "scm_mul", "scm_neg", "scm_pow", "scm_sin",
+    "scm_sqrt", "scm_sub", "scm_tan", "strict_inference", "to_ieee", "weak_sign",
 ]
 
 _HOMES = {
@@ -88,42 +47,19 @@ _HOMES = {
     "policy": "GradientPolicy gradient_policy",
     "sign": "weak_sign",
     "value": "BOTTOM SCMValue",
-    "ops": "scm_add scm_sub scm_mul scm_div scm_pow scm_inv scm_neg scm_log scm_exp scm_sqrt "
-    "scm_sin scm_cos scm_tan",
 }
+# fmt: on
+# isort: on
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-
-def _refuse_capture() -> None:
-    """Notice a regular package called ``zeroproofml``: it has a file, and a namespace has none."""
-    captor = getattr(sys.modules["zeroproofml"], "__file__", None)
-    if captor is None:
-        return
-    from importlib import metadata
-
-    from zeroproofml.scm.errors import NamespaceConflict
-
-    try:
-        what = f"zeroproofml {metadata.version('zeroproofml')}"
-    except metadata.PackageNotFoundError:
-        what = "another package"
-    msg = (
-        f"{what} at {captor} captures the namespace of zeroproofml-scm; "
-        "run: pip uninstall zeroproofml, then reinstall zeroproofml-scm and its siblings"
-    )
-    raise NamespaceConflict(msg)
-
-
-_refuse_capture()
+refuse_capture()
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
+    home = _HOME.get(name) or ("ops" if name in __all__ else None)
     if home is None:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from importlib import import_module
-
     value = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value

@@ -300,8 +300,8 @@ class SCMArray(NDArrayOperatorsMixin):
     def to_masked(self) -> np.ma.MaskedArray[Any, Any]:
         """A ``numpy.ma`` array; the causes are left behind.
 
-        >>> SCMArray([1.0, 2.0], [False, True]).to_masked().count()
-        1
+        >>> SCMArray([1.0, 2.0], [False, True]).to_masked().tolist()
+        [1.0, None]
         """
         from zeroproofml.scm.bridge import to_masked
 

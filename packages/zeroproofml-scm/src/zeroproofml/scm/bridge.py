@@ -149,6 +149,10 @@ def from_pandas(series: pd.Series[Any]) -> SCMArray:
         SCMTypeError: not a Series, or one of bool, strings, datetimes or objects.
         SCMValueError: not 1-D.
         ImportError: pandas is not installed.
+
+    >>> import pandas as pd
+    >>> from_pandas(pd.Series([1.5, None], dtype="Float64"))
+    SCMArray([1.5, ⊥])
     """
     pd = _load("pandas")
     if np.ndim(series) != 1:
@@ -178,6 +182,10 @@ def to_pandas(x: SCMArray) -> pd.Series[Any]:
         SCMTypeError: not an SCMArray, or complex.
         SCMValueError: not 1-D.
         ImportError: pandas is not installed.
+
+    >>> from zeroproofml.scm.array import SCMArray
+    >>> to_pandas(SCMArray([1.5, 0.0], [False, True])).tolist()
+    [1.5, <NA>]
     """
     _require(x, flat=True)
     pd = _load("pandas")
@@ -197,6 +205,10 @@ def from_arrow(array: pa.Array | pa.ChunkedArray) -> SCMArray:
     Raises:
         SCMTypeError: not an Arrow array, or one of bool, strings, dates or nested values.
         ImportError: pyarrow is not installed.
+
+    >>> import pyarrow as pa
+    >>> from_arrow(pa.array([1.5, None]))
+    SCMArray([1.5, ⊥])
     """
     pa = _load("pyarrow")
     if isinstance(array, pa.ChunkedArray):
@@ -219,6 +231,10 @@ def to_arrow(x: SCMArray) -> pa.Array:
         SCMTypeError: not an SCMArray, or complex.
         SCMValueError: not 1-D.
         ImportError: pyarrow is not installed.
+
+    >>> from zeroproofml.scm.array import SCMArray
+    >>> to_arrow(SCMArray([1.5, 0.0], [False, True])).to_pylist()
+    [1.5, None]
     """
     _require(x, flat=True)
     pa = _load("pyarrow")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from zeroproofml.scm.testing.corpus import Backend, Case
 
-__all__ = ["pytest_addoption", "pytest_collection_modifyitems"]
+__all__: list[str] = []  # pytest finds the hooks by their names
 
 
 class _Wrong(Exception):
