@@ -11,7 +11,6 @@ from zeroproofml.jax._version import __version__
 
 if TYPE_CHECKING:
     from zeroproofml.jax.array import SCMArray
-
     from zeroproofml.jax.inference import (
         InferenceConfig,
         InferenceResult,

@@ -23,7 +23,7 @@ from zeroproofml.scm.errors import SCMTypeError
 from zeroproofml.scm.formulas.projective import unit_tuple
 from zeroproofml.scm.optable import OPS, Op
 
-__all__ = ["elementwise", "execute", "promote", "sign"]
+__all__ = ["cores", "elementwise", "execute", "promote", "sign"]
 
 _OPERANDS = {1: ("x",), 2: ("x", "y")}
 _MASKS = {1: ("mask",), 2: ("mask_x", "mask_y")}
@@ -69,6 +69,11 @@ def _core(row: Op) -> Core:
 
 
 _CORES = {name: _core(row) for name, row in OPS.items()}
+
+
+def cores(name: str) -> Core:
+    """The operation as a differentiable function of ``(entry mask, *operands)``, all of one shape."""
+    return _CORES[name]
 
 
 def promote(name: str, values: tuple[Any, ...]) -> tuple[jax.Array, ...]:
