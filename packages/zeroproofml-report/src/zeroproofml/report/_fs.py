@@ -114,6 +114,11 @@ def _unsafe(path: str, what: str) -> NoReturn:
     raise FileInvalid(what, code="path_unsafe", path=path, hint="put the real file there")
 
 
+def _check_part(part: str, path: str) -> None:
+    if part in ("", ".", "..") or any(c in part for c in "\0\\:"):
+        _unsafe(path, "is not a path inside the run")
+
+
 class _Dir:
     """An open directory: by descriptor, or by path where the system has no ``openat``."""
 
@@ -208,17 +213,27 @@ class Tree:
     @contextlib.contextmanager
     def _parent(self, path: str) -> Iterator[tuple[_Dir, str]]:
         """The open directory that holds ``path``, and the last component."""
-        *parts, name = path.split("/") if path else [""]
+        *parts, name = path.split("/")
+        _check_part(name, path)
         with self._directory("/".join(parts), path) as directory:
             yield directory, name
+
+    @contextlib.contextmanager
+    def _existing_parent(self, path: str) -> Iterator[tuple[_Dir, str]]:
+        """:meth:`_parent` for writers: what is not there is an error of its own."""
+        try:
+            with self._parent(path) as found:
+                yield found
+        except FileNotFoundError as error:
+            msg = "its folder is not there"
+            raise FileInvalid(msg, code="missing", path=path, hint="resume the run") from error
 
     @contextlib.contextmanager
     def _directory(self, path: str, blame: str = "") -> Iterator[_Dir]:
         here = self._open_root()
         try:
             for part in path.split("/") if path else []:
-                if part in ("", ".", ".."):
-                    _unsafe(blame or path, "is not a path inside the run")
+                _check_part(part, blame or path)
                 following = self._step(here, part, blame or path)
                 here.close()
                 here = following
@@ -346,7 +361,7 @@ class Tree:
         if (kind := self.kind(path)) not in (None, "file"):
             _unsafe(path, f"is a {kind}, not a regular file")
         temporary = TEMPORARY + secrets.token_hex(8)
-        with self._parent(path) as (here, name):
+        with self._existing_parent(path) as (here, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             fd: int = _do("open", path, here.open, temporary, flags)
             try:
@@ -367,7 +382,7 @@ class Tree:
     def append(self, path: str, data: bytes) -> None:
         """Add ``data`` to the end of the regular file ``path`` (made if missing) and sync it."""
         fresh = self.kind(path) is None
-        with self._parent(path) as (here, name):
+        with self._existing_parent(path) as (here, name):
             fd: int = _do("open", path, here.open, name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -381,7 +396,7 @@ class Tree:
 
     def truncate(self, path: str, size: int) -> None:
         """Cut the regular file ``path`` to ``size`` bytes and sync it."""
-        with self._parent(path) as (here, name):
+        with self._existing_parent(path) as (here, name):
             fd: int = _do("open", path, here.open, name, os.O_WRONLY)
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -409,7 +424,7 @@ class Tree:
                 continue
             if kind is not None:
                 _unsafe(done, f"is a {kind}, not a directory")
-            with self._parent(done) as (here, name):
+            with self._existing_parent(done) as (here, name):
                 target, where = here.at(name)
                 _do("mkdir", done, lambda t=target, w=where: os.mkdir(t, mode, **w))  # noqa: PTH102
                 self._sync_directory(here, done)
@@ -421,7 +436,7 @@ class Tree:
             _unsafe(source, "is not there, or neither file nor directory")
         if self.kind(target) is not None:
             _unsafe(target, "exists already")
-        with self._parent(source) as (old, name), self._parent(target) as (new, final):
+        with self._existing_parent(source) as (old, name), self._existing_parent(target) as (new, final):
             ends = {}
             if old.fd is not None and new.fd is not None:
                 ends = {"src_dir_fd": old.fd, "dst_dir_fd": new.fd}

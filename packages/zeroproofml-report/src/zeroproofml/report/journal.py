@@ -269,6 +269,7 @@ class RunWriter:
         """
         self._writable(event)
         made, line = self._event(event, data or {})
+        self.replay.check(made)
         try:
             self.tree.append(JOURNAL, line + b"\n")
         except BaseException:

@@ -94,13 +94,13 @@ class Replay:
             journal_head=self.head,
         )
 
-    def play(self, event: JournalEvent, line: bytes) -> None:
-        """Add ``event``, whose stored bytes (without the newline) are ``line``.
+    def check(self, event: JournalEvent) -> None:
+        """Raise unless ``event`` can follow what came before.
 
         Raises
         ------
         FileInvalid
-            Code ``journal_chain`` if the event cannot follow what came before.
+            Code ``journal_chain``.
         """
         expected = self.head if self.events else first_link(str(event.data.get("run_id", "")))
         if event.seq != len(self.events) + 1 or event.prev != expected:
@@ -109,6 +109,21 @@ class Replay:
             self._refuse(event, "'created' is the first event and only that")
         if event.attempt != self.attempt + (event.event == "attempt_started"):
             self._refuse(event, f"attempt is {event.attempt}, not the running one")
+        seed = event.data.get("seed")
+        if isinstance(seed, int) and seed not in self.planned:
+            self._refuse(event, f"seed {seed} is not planned")
+        if event.event == "seed_committed" and seed in self.committed:
+            self._refuse(event, f"seed {seed} is committed already and was not superseded")
+
+    def play(self, event: JournalEvent, line: bytes) -> None:
+        """Add ``event``, whose stored bytes (without the newline) are ``line``.
+
+        Raises
+        ------
+        FileInvalid
+            Code ``journal_chain`` if the event cannot follow what came before.
+        """
+        self.check(event)
         self._apply(event)
         self.events.append(event)
         self.head = sha256(line)
@@ -156,11 +171,7 @@ class Replay:
             self._apply_seed(event, seed)
 
     def _apply_seed(self, event: JournalEvent, seed: int) -> None:
-        if seed not in self.planned:
-            self._refuse(event, f"seed {seed} is not planned")
         if event.event == "seed_committed":
-            if seed in self.committed:
-                self._refuse(event, f"seed {seed} is committed already and was not superseded")
             self.committed[seed] = str(event.data["commit_digest"])
             self.made_in[seed] = event.attempt
             self.failed.pop(seed, None)
