@@ -17,6 +17,7 @@ from typing import Any, Literal
 from zeroproofml.scm.errors import SCMValueError
 from zeroproofml.scm.formulas._arrays import (
     abs2,
+    dtype_name,
     finite_number,
     identity,
     is_complex,
@@ -25,6 +26,7 @@ from zeroproofml.scm.formulas._arrays import (
     same_shape,
 )
 from zeroproofml.scm.formulas.projective import Targets, _scaled, unit_tuple
+from zeroproofml.scm.formulas.strict import round_threshold
 
 __all__ = [
     "LossConfig",
@@ -205,7 +207,7 @@ def implicit_loss(
         xp: numpy, torch or jax.numpy.
 
     Raises:
-        SCMValueError: gamma out of range; see also :func:`chordal_loss`.
+        SCMValueError: gamma out of range, or rounding to 0 in the dtype; see also :func:`chordal_loss`.
 
     >>> import numpy as np
     >>> one, zero = np.array([1.0]), np.array([0.0])
@@ -214,6 +216,9 @@ def implicit_loss(
     """
     finite_number(gamma, "gamma", above=True)
     P, Q, Yn, Yd, w = _lanes(P, Q, Yn, Yd, weight, xp=xp)
+    if round_threshold(float(gamma), P.dtype) == 0.0:  # 0/0 for a null tuple
+        msg = f"gamma = {gamma:g} rounds to 0 in {dtype_name(P.dtype)}; use a wider dtype"
+        raise SCMValueError(msg)
     p, q = _over_largest(P, Q, xp=xp)
     yn, yd = _over_largest(Yn, Yd, xp=xp)
     scale = abs2(q * yd, xp=xp) + abs2(p * yn, xp=xp) + gamma

@@ -83,6 +83,7 @@ def rational(
 
     inverse = 1 / xp.where(undefined, 1.0, distance)
     cotangent = inverse + xp.abs(P) * inverse * inverse
+    cotangent = xp.where(cotangent < 1, 1.0, cotangent)  # P and Q are results too
     degree = max(numerator.shape[-1], denominator.shape[-1]) - 1
     growth = _coefficient_growth(point, cotangent, degree, basis, xp=xp)
     constant = broken | ~xp.isfinite(growth)
