@@ -7,6 +7,7 @@ toy domain through the same writer that bench uses. ``toy_run`` is a sealed run 
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ from zeroproofml.report.contract.arrays import array_digest
 from zeroproofml.report.contract.derived import ArmValues
 from zeroproofml.report.contract.provenance import Clock, Python, System
 from zeroproofml.report.contract.seed import ArmTiming, Thresholds
-from zeroproofml.report.contract.strict_json import digest
+from zeroproofml.report.contract.strict_json import canonical, digest, dump, sha256
 from zeroproofml.report.domains import Arm, ArmMetrics, Protocol
 from zeroproofml.report.journal import RunWriter
 from zeroproofml.report.rundir import RawRun, State, run_state
@@ -509,3 +510,128 @@ def _sealed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy_run(_sealed_once: Path, tmp_path: Path) -> Path:
     """A sealed run of the toy domain, seeds 1 to 3, derived by ``toy_derive``; yours to break."""
     return shutil.copytree(_sealed_once, tmp_path / "run", symlinks=True)
+
+
+class Reseal:
+    """An attacker with patience: redo every digest of a run after its files were edited."""
+
+    def __call__(self, path: Path) -> None:
+        provenance = self._load(path / "provenance.json")
+        if isinstance(provenance.get("config"), dict):
+            provenance["config_hash"] = digest(provenance["config"])
+        plan = provenance.get("plan")
+        if isinstance(plan, dict):
+            plan["claims_digest"] = digest(plan.get("claims"))
+        self._store(path / "provenance.json", provenance)
+        config_hash = provenance.get("config_hash")
+        commits = {}
+        for folder in sorted(path.glob("seed_*")):
+            commits[int(folder.name[5:])] = self._seed(folder, config_hash, provenance)
+        raw = self._raw(config_hash, commits)
+        for name in ("summary", "paired_stats", "claims"):
+            value = self._load(path / f"aggregated/{name}.json")
+            value.update(raw_digest=raw, config_hash=config_hash)
+            if name == "claims" and "declared" in value:
+                value["claims_digest"] = digest(value["declared"])
+            self._store(path / f"aggregated/{name}.json", value)
+        head, count = self._journal(path, config_hash, commits, raw)
+        state = self._load(path / "resume_state.json")
+        state.update(config_hash=config_hash, journal_head=head, journal_seq=count)
+        self._store(path / "resume_state.json", state)
+        manifest = self._load(path / "manifest.json")
+        manifest.update(config_hash=config_hash, raw_digest=raw, journal_head=head)
+        prints = manifest.get("fingerprints")
+        if isinstance(prints, dict):
+            prints["datasets"] = {str(s): c.get("datasets") for s, c in commits.items()}
+            prints["code"] = next(iter(commits.values())).get("code")
+            prints["environments"] = sorted(
+                {str(c.get("environment_digest")) for c in commits.values()}
+            )
+        self._store(path / "manifest.json", manifest)
+        self.manifest_only(path)
+
+    def manifest_only(self, path: Path) -> None:
+        """Redo sizes and digests in the manifest, and its root."""
+        manifest = self._load(path / "manifest.json")
+        for entry in manifest.get("files") or []:
+            if isinstance(entry, dict) and (path / str(entry.get("path"))).is_file():
+                data = (path / entry["path"]).read_bytes()
+                entry.update(size=len(data), sha256=sha256(data))
+        manifest.pop("root_digest", None)
+        manifest["root_digest"] = digest(manifest)
+        self._store(path / "manifest.json", manifest)
+
+    @staticmethod
+    def _load(path: Path) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(path.read_bytes())
+        return value
+
+    @staticmethod
+    def _store(path: Path, value: object) -> None:
+        path.write_bytes(dump(value))
+
+    def _seed(self, folder: Path, config_hash: Any, provenance: Any) -> dict[str, Any]:
+        result = self._load(folder / "per_seed_result.json")
+        result["config_hash"] = config_hash
+        self._store(folder / "per_seed_result.json", result)
+        commit = self._load(folder / "commit.json")
+        body = {key: value for key, value in result.items() if key != "timing"}
+        commit.update(config_hash=config_hash, result_digest=digest(body))
+        if isinstance(result.get("arms"), dict) and isinstance(result.get("datasets"), dict):
+            commit["arms"] = {key: arm.get("status") for key, arm in result["arms"].items() if arm}
+            commit["datasets"] = {
+                key: made.get("digest") for key, made in result["datasets"].items() if made
+            }
+        number = provenance["seeds_environment"].get(folder.name[5:])
+        if isinstance(number, int) and 0 < number <= len(provenance["attempts"]):
+            identity = provenance["attempts"][number - 1]["environment"]["identity"]
+            commit["environment_digest"] = digest(identity)
+        for entry in commit.get("files") or []:
+            if isinstance(entry, dict) and (folder / str(entry.get("path"))).is_file():
+                data = (folder / entry["path"]).read_bytes()
+                entry.update(size=len(data), sha256=sha256(data))
+        self._store(folder / "commit.json", commit)
+        return commit
+
+    @staticmethod
+    def _raw(config_hash: Any, commits: Mapping[int, Any]) -> str:
+        seeds = []
+        for seed in sorted(commits):
+            shas = {e["path"]: e["sha256"] for e in commits[seed]["files"]}
+            seeds.append(
+                {
+                    "seed": seed,
+                    "result_digest": commits[seed]["result_digest"],
+                    "datasets": commits[seed]["datasets"],
+                    "predictions": shas.get("predictions.npz"),
+                    "checkpoints": {
+                        name[12:-12]: sha
+                        for name, sha in shas.items()
+                        if name.startswith("checkpoints/")
+                    },
+                }
+            )
+        return digest({"config_hash": config_hash, "seeds": seeds})
+
+    @staticmethod
+    def _journal(path: Path, config_hash: Any, commits: Any, raw: str) -> tuple[str, int]:
+        lines: list[bytes] = []
+        for text in (path / "journal.jsonl").read_bytes().splitlines():
+            event = json.loads(text)
+            data = event.get("data") if isinstance(event.get("data"), dict) else {}
+            if event.get("event") == "created":
+                data["config_hash"] = config_hash
+            if event.get("event") == "seed_committed" and data.get("seed") in commits:
+                data["commit_digest"] = digest(commits[data["seed"]])
+            if event.get("event") == "sealing":
+                data["raw_digest"] = raw
+            event["prev"] = sha256(lines[-1] if lines else str(data.get("run_id")).encode())
+            lines.append(canonical(event))
+        (path / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+        return sha256(lines[-1]), len(lines)
+
+
+@pytest.fixture
+def reseal() -> Reseal:
+    """``reseal(path)`` redoes every digest; ``reseal.manifest_only(path)`` those of the seal."""
+    return Reseal()

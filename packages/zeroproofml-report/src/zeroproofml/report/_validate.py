@@ -98,6 +98,8 @@ def sealed_bytes(tree: Tree) -> Inspection:
     except FileInvalid as error:
         seen.findings.append(error.finding())
         return seen
+    if seen.manifest.to_bytes() != data:  # no digest covers its layout, so the layout is fixed
+        seen.error("json_strict", MANIFEST, "is not in the file form of the contract")
     _listed(seen, seen.manifest)
     _bytes(tree, seen, seen.manifest)
     return seen
@@ -207,9 +209,12 @@ def _forms(tree: Tree, seen: Inspection) -> None:
     seen.claims = _model(tree, seen, "aggregated/claims.json", ClaimsFile)
     if (data := _read(tree, seen, JOURNAL)) is not None:
         try:
-            seen.replay, torn = read_journal(data)
-            if torn:
-                seen.error("journal_chain", JOURNAL, "ends in a torn line")
+            replay, torn = read_journal(data)
+            if torn or not replay.events:
+                what = "ends in a torn line" if torn else "holds no event"
+                seen.error("journal_chain", JOURNAL, what)
+            if replay.events:
+                seen.replay = replay
         except FileInvalid as error:
             seen.findings.append(error.finding())
     if (data := _read(tree, seen, "aggregated/benchmark_metrics.jsonl")) is not None:

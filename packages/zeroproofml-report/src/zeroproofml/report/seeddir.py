@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zeroproofml.report._fs import Tree
 from zeroproofml.report.contract import SeedCommit, SeedResult
-from zeroproofml.report.contract.layout import classify, seed_name
+from zeroproofml.report.contract.layout import IGNORED, classify, seed_name
 from zeroproofml.report.contract.seed import CommittedFile
 from zeroproofml.report.contract.strict_json import MAX_BYTES, sha256
 from zeroproofml.report.errors import FileInvalid, Finding
@@ -185,7 +185,7 @@ def _check_files(
     for path, kind in walk(tree, where):
         if kind == "dir" and (path == "checkpoints" or (staged and path == "datasets")):
             continue
-        if staged and path.startswith("datasets/"):
+        if (staged and path.startswith("datasets/")) or path.rpartition("/")[2] in IGNORED:
             continue
         if kind != "file":
             yield _finding("path_unsafe", f"{where}/{path}", f"is a {kind}, not a regular file")
