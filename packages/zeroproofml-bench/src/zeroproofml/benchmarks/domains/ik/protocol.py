@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroproofml.benchmarks import seeding
 from zeroproofml.benchmarks.domains import ArmOutput, Dataset, SeedOutput
-from zeroproofml.benchmarks.domains.ik import closed_loop, data, evaluate
+from zeroproofml.benchmarks.domains.ik import classic, closed_loop, data, evaluate
 from zeroproofml.benchmarks.domains.ik import kinematics as kin
 from zeroproofml.report.contract.arrays import array_digest
 from zeroproofml.report.domains.ik.rows import answer as stored_answer
@@ -179,5 +179,5 @@ class _Trainer:
         return solver, said
 
 
-PRODUCERS = {"standard": produce}
+PRODUCERS = {"standard": produce, "classic": classic.produce}
 FRAMEWORKS = ("torch",)

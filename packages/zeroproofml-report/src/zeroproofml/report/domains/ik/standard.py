@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from zeroproofml.report.contract.claims import Claim
 from zeroproofml.report.contract.derived import MetricDefinition
-from zeroproofml.report.domains import Arm, ArmMetrics, Protocol
-from zeroproofml.report.domains.ik import strata
+from zeroproofml.report.domains import ArmMetrics
+from zeroproofml.report.domains.ik import packaged, strata
 from zeroproofml.report.domains.ik.metrics import row_metrics
 from zeroproofml.report.domains.ik.paths import SUFFIXES, path_metrics
 from zeroproofml.report.domains.ik.policies import tag
-from zeroproofml.report.domains.ik.ranking import Null
 from zeroproofml.report.domains.ik.rows import BUDGETS, ROBOTS, SETS, RobotRows, answer, thresholds
 
 if TYPE_CHECKING:
@@ -57,13 +53,7 @@ def seed_metrics(
             numbers = row_metrics(rows, found, limits, best)
             numbers.update(path_metrics(arrays, arm, robot))
             values[arm].update({f"{robot}_{name}": value for name, value in numbers.items()})
-    return {arm: _split(numbers) for arm, numbers in values.items()}
-
-
-def _split(numbers: Mapping[str, Value]) -> ArmMetrics:
-    reasons = {name: str(value) for name, value in numbers.items() if isinstance(value, Null)}
-    metrics = {name: None if name in reasons else float(v) for name, v in numbers.items()}
-    return ArmMetrics(metrics, reasons)
+    return {arm: packaged.split(numbers) for arm, numbers in values.items()}
 
 
 def members(
@@ -131,39 +121,23 @@ def _expanded(entry: Mapping[str, Any]) -> Iterator[tuple[str, MetricDefinition]
         yield name, MetricDefinition(bounds=tuple(entry["bounds"]), text=text, **rest)
 
 
-def _load() -> Protocol:
-    source = resources.files("zeroproofml.report.domains") / "data" / "ik_standard_v1.json"
-    data = json.loads(source.read_text(encoding="utf-8"))
-    metrics: dict[str, MetricDefinition] = {}
+def _definitions(entries: Sequence[Mapping[str, Any]]) -> dict[str, MetricDefinition]:
+    out: dict[str, MetricDefinition] = {}
     for robot, words in _ROBOT_WORDS.items():
-        for entry in data["metrics"]:
+        for entry in entries:
             for name, definition in _expanded(entry):
                 text = f"{words}: {definition.text}"
-                metrics[f"{robot}_{name}"] = definition.model_copy(update={"text": text})
-    return Protocol(
-        domain=data["domain"],
-        name=data["name"],
-        version=data["version"],
-        arms=tuple(
-            Arm(arm["key"], arm["label"], arm["role"], tuple(arm["needs"])) for arm in data["arms"]
-        ),
-        reference_arm=data["reference_arm"],
-        required_arms=tuple(data["required_arms"]),
-        metric_set=(data["metric_set"][0], data["metric_set"][1]),
-        settings=data["settings"],
-        seeds=data["seeds"],
-        dtype=data["dtype"],
-        threads=data["threads"],
-        metrics=metrics,
-        declared_metrics=tuple(data["declared_metrics"]),
-        claims=tuple(Claim.model_validate(claim) for claim in data["claims"]),
-        seed_metrics=seed_metrics,
-        members=members,
-        aggregates=aggregates,
-        figures=figures,
-    )
+                out[f"{robot}_{name}"] = definition.model_copy(update={"text": text})
+    return out
 
 
-STANDARD = _load()
+STANDARD = packaged.load(
+    "standard",
+    _definitions,
+    seed_metrics=seed_metrics,
+    members=members,
+    aggregates=aggregates,
+    figures=figures,
+)
 EXACT = frozenset(arm.key for arm in STANDARD.arms if arm.role == "ceiling")
 """Arms stored in float64: their ideal values are tested to 1e-9. The others fit the size budget."""
