@@ -49,6 +49,16 @@ def test_mean_and_sd():
         stats.mean([])
 
 
+@pytest.mark.parametrize("scale", [1e-200, 5e-324, 1e-310, 1e200])
+def test_spread_of_tiny_and_huge_values(scale):
+    x = [scale * k for k in (1, 2, 4, 8, 9, 11, 30, 40, 41)]
+    ones = [v / x[0] for v in x]
+    assert stats.sd(x) == pytest.approx(stats.sd(ones) * scale, rel=1e-9, abs=5e-324)
+    for interval in (stats.t_interval, stats.bca_interval):
+        low, high = interval(x)
+        assert low <= stats.mean(x) <= high
+
+
 def brute_bca(x, level=0.95):
     """The textbook interval from the shared index matrix, with nothing else shared."""
     x = np.asarray(x)

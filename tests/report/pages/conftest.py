@@ -319,13 +319,13 @@ def toy_law():
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_claim():
     """A claim like the toy's first, with changes."""
     return claim
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_protocol():
     """The toy protocol, with changes."""
     return toy_protocol
@@ -381,7 +381,12 @@ def make_run(tmp_path):
                 writer.adopt_or_commit(seed, where)
             if not seal:
                 return path
-            final = provenance.model_copy(update={"seeds_environment": writer.seeds_environment()})
+            final = provenance.model_copy(
+                update={
+                    "seeds_environment": writer.seeds_environment(),
+                    "plan": provenance.plan.model_copy(update={"seeds": (*seeds, *extend)}),
+                }
+            )
             writer.append("attempt_finished")
             writer.write_provenance(final)
             writer.write_derived(derive.derive(writer.raw_run(), options))

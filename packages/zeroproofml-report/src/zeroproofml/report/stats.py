@@ -90,7 +90,12 @@ def sd(values: Sequence[float]) -> float | None:
     if min(values) == max(values):
         return 0.0  # fsum(x)/n can miss x by one bit: three equal seeds must not get a spread
     centre = mean(values)
-    return math.sqrt(math.fsum((x - centre) * (x - centre) for x in values) / (len(values) - 1))
+    deviations = [x - centre for x in values]
+    # a power of two is exact: squares of very large or small deviations stay representable
+    scale = math.frexp(max(map(abs, deviations)))[1]
+    scaled = [math.ldexp(d, -scale) for d in deviations]
+    spread = math.sqrt(math.fsum(d * d for d in scaled) / (len(values) - 1))
+    return math.ldexp(spread, scale)
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -161,7 +166,11 @@ def bca_interval(values: Sequence[float], level: float = LEVEL) -> Interval | No
     equal = int(np.count_nonzero(means == centre))
     share = (below + equal / 2) / RESAMPLES
     z0 = _normal_quantile(min(max(share, 1 / RESAMPLES), 1 - 1 / RESAMPLES))
-    deviations = [x - centre for x in values]
+    largest = max(abs(x - centre) for x in values)
+    if not math.isfinite(largest):
+        msg = "deviations from the mean exceed the largest double"
+        raise OverflowError(msg)
+    deviations = [(x - centre) / largest for x in values]  # so that no cube underflows
     square = math.fsum(d * d for d in deviations)
     cube = math.fsum(d * d * d for d in deviations)
     acceleration = cube / (6 * square * math.sqrt(square))
@@ -372,7 +381,9 @@ def _quantile_sorted(ordered: Sequence[float] | NDArray[np.float64], q: float) -
     lower = min(int(position), len(ordered) - 1)
     upper = min(lower + 1, len(ordered) - 1)
     low, high = float(ordered[lower]), float(ordered[upper])
-    return low + (position - lower) * (high - low)
+    part = position - lower
+    step = high - low
+    return low + part * step if math.isfinite(step) else low * (1 - part) + high * part
 
 
 def _twelve_digits(x: float) -> float:

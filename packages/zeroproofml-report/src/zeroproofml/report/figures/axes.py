@@ -101,7 +101,8 @@ def linear_axis(
         caption: what stands under the axis.
         most: greatest number of ticks.
         label: how a tick is written; the house's number rules by default.
-        bounds: ends that the quantity cannot cross: no air is added beyond them.
+        bounds: ends that the quantity cannot cross: only the room of a glyph is added there, and
+            no tick.
 
     >>> [tick.label for tick in linear_axis([0.0, 9.3]).ticks]
     ['0', '2', '4', '6', '8']
@@ -114,12 +115,17 @@ def linear_axis(
     air = 0.04 * (high / 2 - low / 2) * 2
     lower, upper = bounds
     ends = (
-        low if lower is not None and low <= lower else low - air,
-        high if upper is not None and high >= upper else high + air,
+        low - air * (0.6 if lower is not None and low <= lower else 1),
+        high + air * (0.6 if upper is not None and high >= upper else 1),
     )
     step = _step(ends[1] / most - ends[0] / most)
     first, last = math.ceil(ends[0] / step - 1e-9), math.floor(ends[1] / step + 1e-9)
-    places = [k * step for k in range(first, last + 1)]
+    places = [
+        k * step
+        for k in range(first, last + 1)
+        if (lower is None or k * step >= lower - 1e-9 * step)
+        and (upper is None or k * step <= upper + 1e-9 * step)
+    ]
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     write = label or (lambda v: _plain(v, decimals))
     ticks = tuple(Tick(six_digits(v), write(six_digits(v))) for v in places)

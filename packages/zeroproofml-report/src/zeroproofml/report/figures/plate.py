@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import pygal
@@ -25,7 +25,7 @@ from zeroproofml.report.figures.style import FONT, LIGHT, SIZE, ArmStyle
 from zeroproofml.report.pages.text import Text
 from zeroproofml.scm.errors import SCMValueError
 
-__all__ = ["Account", "Key", "Line", "Plate", "draw", "plate_id"]
+__all__ = ["Account", "Key", "Line", "Plate", "aligned", "draw", "plate_id"]
 
 # with lxml installed pygal would build other node objects: one kind of tree everywhere
 pygal.etree.etree.to_etree()
@@ -81,8 +81,9 @@ class Key:
 class Plate:
     """One chart, ready to draw.
 
-    ``y_caption`` and ``direction`` stand under the title; the direction is never shortened. ``kind``
-    opens the description that a screen reader gets.
+    ``y_caption`` and ``direction`` stand under the title; the direction is never shortened, and
+    ``caption_lines`` reserves room for two lines where a neighbour needs them. ``kind`` opens the
+    description that a screen reader gets.
     """
 
     kind: str
@@ -96,6 +97,7 @@ class Plate:
     marks: tuple[Mark, ...] = ()
     key: tuple[Key, ...] = ()
     direction: str = ""
+    caption_lines: int = 1
     right: int = SIZE.right
 
 
@@ -127,6 +129,12 @@ def plate_id(slug: str, index: int, plate: Plate) -> str:
     return "z" + hashlib.sha256(repr((slug, index, plate)).encode()).hexdigest()[:10]
 
 
+def aligned(plates: Sequence[Plate]) -> tuple[Plate, ...]:
+    """The plates of one figure with equal room for their captions, so that plots line up."""
+    lines = max((len(_captions(plate, SIZE.width - 4)) for plate in plates), default=1)
+    return tuple(replace(plate, caption_lines=max(lines, 1)) for plate in plates)
+
+
 def draw(plate: Plate, slug: str, index: int) -> svg.Node:
     """Draw a plate as an ``svg`` element with a viewBox 440 wide.
 
@@ -140,7 +148,7 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
     """
     ident = plate_id(slug, index, plate)
     captions = _captions(plate, SIZE.width - 4)
-    lift = _CAPTION_LINE * max(0, len(captions) - 1)
+    lift = _CAPTION_LINE * (max(len(captions), plate.caption_lines) - 1) if captions else 0
     total = plate.height + lift
     root = svg.node(
         None,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from zeroproofml.report.figures.dots import Row, Scale, SeedValue, dot_plate, seed_plate, wants_log
+from zeroproofml.report.figures.plate import aligned
 from zeroproofml.report.figures.style import ArmStyle, arm_style
 from zeroproofml.report.pages import numbers
 from zeroproofml.report.pages.model import (
@@ -61,7 +62,7 @@ def unit_words(definition: MetricDefinition) -> str:
     """The unit as a page writes it; a rate is in per cent, a pure number has none."""
     if definition.kind == "rate":
         return "%"
-    return "" if definition.unit in {"", "1"} else definition.unit
+    return "" if definition.unit in {"", "1", "-"} else definition.unit
 
 
 def number_words(definition: MetricDefinition, value: float) -> str:
@@ -162,7 +163,7 @@ def metric_summary(summary: Summary, protocol: Protocol) -> Figure | NotDrawn:
         "A dashed line marks a floor or ceiling, a hatched row a mean that does not exist. "
         f"{table.basis}."
     )
-    return Figure("metric_summary", "Metric summary", caption, tuple(plates), table)
+    return Figure("metric_summary", "Means over seeds", caption, aligned(plates), table)
 
 
 def per_seed(summary: Summary, protocol: Protocol) -> Figure | NotDrawn:
@@ -205,7 +206,7 @@ def per_seed(summary: Summary, protocol: Protocol) -> Figure | NotDrawn:
         "Open circle: one seed; hairline: the same seed in neighbouring arms; tick: median; "
         f"box from eight seeds on: quartiles. {table.basis}."
     )
-    return Figure(slug, "Seeds one by one", caption, tuple(plates), table)
+    return Figure(slug, "Seeds one by one", caption, aligned(plates), table)
 
 
 def baseline_delta(
@@ -262,7 +263,7 @@ def baseline_delta(
                 Scale(
                     metric,
                     "better by, paired by seed" if directed else "difference, paired by seed",
-                    unit="" if rate else unit_words(definition),
+                    unit="percentage points" if rate else Text(unit_words(definition) or "no unit"),
                     points=rate,
                 ),
                 tuple(made),
@@ -293,7 +294,7 @@ def baseline_delta(
         "Glyph: mean of the paired differences, positive where this run is better; bar: 95 % "
         "Student-t interval; open circle: one seed; pale band: declared equivalence margin."
     )
-    return Figure(slug, "Difference to the baseline", caption, tuple(plates), table)
+    return Figure(slug, "Difference to the baseline", caption, aligned(plates), table)
 
 
 def _declared(summary: Summary, protocol: Protocol) -> list[str]:
@@ -316,7 +317,7 @@ def _scale(metric: str, definition: MetricDefinition, values: list[float]) -> Sc
         metric,
         Text(definition.text),
         DIRECTION[definition.direction],
-        "" if definition.kind == "rate" else Text(unit_words(definition)),
+        "share" if definition.kind == "rate" else Text(unit_words(definition) or "no unit"),
         percent=definition.kind == "rate",
         log=log,
         bounds=definition.bounds,

@@ -104,7 +104,7 @@ def claims_table(report: Report) -> Table:
         )
     seeds = report.numbers.summary.seeds
     return Table(
-        "Claims and verdicts",
+        "Judged claims",
         (
             Column("claim", align="left"),
             Column("kind", align="left"),

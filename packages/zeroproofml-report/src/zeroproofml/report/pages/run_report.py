@@ -82,6 +82,7 @@ def page(report: Report) -> Page:
     """
     config = report.run.config
     found: list[tuple[str, str, list[Block]]] = [
+        ("data", "Data", _data(report)),
         ("claims", "Claims and verdicts", _claims(report)),
         ("metrics", "Metric summary", _metrics(report)),
         ("seeds", "Per seed", _named(report, "per_seed_metric_distributions")),
@@ -187,13 +188,27 @@ def _identity(report: Report) -> tuple[tuple[str, Cell], ...]:
     ]
     if source.commit is not None and source.diff_sha256 is not None:
         facts.insert(7, ("uncommitted changes", Code(source.diff_sha256)))
-    for seed, result in sorted(run.results.items()):
-        words = ", ".join(
-            f"{name} {ref.digest[7:23]} (n = {ref.n})"
-            for name, ref in sorted(result.datasets.items())
-        )
-        facts.append((f"data, seed {seed}", Text(words or "none")))
     return tuple(facts)
+
+
+def _data(report: Report) -> list[Block]:
+    """The fingerprints of all data sets; one that seeds share stands in one row."""
+    found: dict[tuple[str, str, int, str], list[int]] = {}
+    for seed, result in sorted(report.run.results.items()):
+        for name, ref in sorted(result.datasets.items()):
+            found.setdefault((name, ref.role, ref.n, ref.digest), []).append(seed)
+    rows = tuple(
+        (Code(name), role, numbers.count(n), seed_list(tuple(seeds)), Code(digest[7:23]))
+        for (name, role, n, digest), seeds in found.items()
+    )
+    columns = (
+        Column("data set", align="left"),
+        Column("role", align="left"),
+        Column("n"),
+        Column("seeds", align="left"),
+        Column("digest", align="left"),
+    )
+    return [Table("Data sets", columns, rows, 0, (), None, "seed_1/per_seed_result.json")]
 
 
 def _is_named(name: str) -> bool:
