@@ -15,11 +15,12 @@ its own error state: worker threads start with the defaults.
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from zeroproofml.scm._kernels import SHORT_POWERS, kernel_for
+from zeroproofml.scm._kernels import SHORT_POWERS, kernel_for, real_kernel_for
 from zeroproofml.scm._operands import check_out, is_weak, resolve
 from zeroproofml.scm.cause import Cause
 
@@ -38,6 +39,10 @@ __all__ = ["execute", "fill"]
 _BOOL = np.dtype(np.bool_)
 _BLOCK_BYTES = 256 * 1024  # a block, its mask and one more operand stay in L2
 _INT_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
+_SMALL = 1000  # below it, calls cost more than passes
+_ROW = 8192  # lanes of one dot product
+_REST = 7  # blocks without a probe after one that is not clean
+_PROBED = "fd"  # dtypes whose dot product is fast
 _SPARSE = 25  # below one ⊥ in 25 lanes a masked copy beats clearing bits everywhere
 
 
@@ -51,12 +56,46 @@ def fill(payload: Plane, mask: Mask) -> None:
     if not bad:
         return
     integer = _INT_OF_SIZE.get(payload.itemsize)
-    dense = bad * _SPARSE > payload.size
+    dense = bad * _SPARSE > payload.size > _SMALL
     if dense and integer is not None and payload.dtype.kind == "f" and mask.shape == payload.shape:
         bits = payload.view(integer)
         bits &= np.subtract(mask.view(np.int8), 1, dtype=integer)
     else:
         np.copyto(payload, 0, where=mask)
+
+
+def _all_finite(a: Plane, b: Plane) -> bool:
+    """Whether a and b are finite in every lane, told by one pass of dot products.
+
+    A non-finite factor leaves a non-finite product (inf·0 is NaN), and a sum of products is finite
+    only if all of them are. The converse fails when the sum overflows, which costs a second look.
+    Rows of 8192: a longer dot product would enter threaded BLAS.
+    """
+    n = a.size
+    if n <= _ROW:
+        return math.isfinite(a.dot(b))
+    cut = n - n % _ROW
+    rows = np.vecdot(a[:cut].reshape(-1, _ROW), b[:cut].reshape(-1, _ROW))
+    if np.count_nonzero(np.isfinite(rows)) < rows.size:
+        return False
+    return cut == n or math.isfinite(a[cut:].dot(b[cut:]))
+
+
+def _is_clean(r: Plane, operands: Sequence[Plane], checks: Sequence[bool]) -> bool:
+    """Whether a probe shows every lane regular; False also where there is no probe."""
+    if r.dtype.char not in _PROBED or not (r.ndim and r.flags.c_contiguous):
+        return False
+    witnesses = [r]
+    for operand, check in zip(operands, checks, strict=True):
+        if check:
+            if operand.shape != r.shape or not operand.flags.c_contiguous:
+                return False
+            witnesses.append(operand)
+    if r.ndim > 1:
+        witnesses = [w.reshape(-1) for w in witnesses]
+    if len(witnesses) % 2:
+        witnesses.append(witnesses[-1])
+    return all(map(_all_finite, witnesses[::2], witnesses[1::2]))
 
 
 def _check_into(
@@ -87,17 +126,24 @@ def _check_into(
         np.logical_not(m, out=m)
 
 
-def _run_open(
-    kernel: Callable[..., Plane],
+def _finish(
+    r: Plane,
+    m: Mask,
     operands: Sequence[Plane],
     checks: Sequence[bool],
     masks: Sequence[Mask | None],
-    r: Plane,
-    m: Mask,
-) -> None:
-    kernel(*operands, out=r)
+    probe: bool,
+) -> bool:
+    """Mask and fill a computed r; m comes in all False. True if the probe found r clean."""
+    if probe and _is_clean(r, operands, checks):
+        given = [mask for mask in masks if mask is not None]
+        if given:
+            np.logical_or(given[0], given[-1], out=m)
+            fill(r, m)
+        return True
     _check_into(r, m, operands, checks, masks)
     fill(r, m)
+    return False
 
 
 def _flat(array: Plane | None, shape: tuple[int, ...]) -> Plane | bool | None:
@@ -117,19 +163,29 @@ def _run_blocks(
     r: Plane,
     m: Mask,
 ) -> None:
-    """``_run_open`` over blocks, so that the test and the fill find each block in cache."""
+    """Compute, test and fill block by block, so that test and fill find each block in cache.
+
+    m comes in all False. Clean blocks never touch it, so that fresh zero pages stay lazy. After a
+    block that is not clean the probe rests: ⊥ comes in runs, and a failed probe is a lost pass.
+    """
     step = _BLOCK_BYTES // r.itemsize
     parts = [_flat(array, r.shape) for array in (*operands, *masks, r, m)]
     if r.size <= 2 * step or any(part is False for part in parts):
-        _run_open(kernel, operands, checks, masks, r, m)
+        kernel(*operands, out=r)
+        _finish(r, m, operands, checks, masks, True)
         return
     arity = len(operands)
+    rest = 0
     for start in range(0, r.size, step):
         cut = slice(start, start + step)
         block: list[Any] = [
             part[cut] if isinstance(part, np.ndarray) and part.ndim else part for part in parts
         ]
-        _run_open(kernel, block[:arity], checks, block[arity:-2], block[-2], block[-1])
+        kernel(*block[:arity], out=block[-2])
+        clean = _finish(
+            block[-2], block[-1], block[:arity], checks, block[arity:-2], probe=not rest
+        )
+        rest = rest - 1 if rest else (0 if clean else _REST)
 
 
 def _is_plain(operands: Sequence[Any], masks: Sequence[Any]) -> bool:
@@ -138,7 +194,7 @@ def _is_plain(operands: Sequence[Any], masks: Sequence[Any]) -> bool:
     if type(first) is not np.ndarray:
         return False
     dtype, shape = first.dtype, first.shape
-    if dtype.kind != "f" or not shape or not dtype.isnative:
+    if dtype.char not in _PROBED or not shape or not dtype.isnative:
         return False
     if len(operands) == 2:
         second = operands[1]
@@ -155,12 +211,15 @@ def _is_plain(operands: Sequence[Any], masks: Sequence[Any]) -> bool:
 def _execute_plain(
     op: Op, operands: Sequence[Plane], masks: Sequence[Mask | None]
 ) -> tuple[Plane, Mask]:
-    kernel, first = kernel_for(op.name), operands[0]
-    r = np.empty_like(first)  # keeps a Fortran layout
-    m = np.empty_like(first, dtype=np.bool_)
+    kernel, first = real_kernel_for(op.name), operands[0]
+    m = np.zeros(first.shape, np.bool_)
     with np.errstate(all="ignore"):
-        run = _run_open if r.nbytes <= 2 * _BLOCK_BYTES else _run_blocks
-        run(kernel, operands, op.check, masks, r, m)
+        if first.nbytes <= 2 * _BLOCK_BYTES:
+            r = kernel(*operands)
+            _finish(r, m, operands, op.check, masks, True)
+        else:
+            r = np.empty_like(first)
+            _run_blocks(kernel, operands, op.check, masks, r, m)
     return r, m
 
 
@@ -179,9 +238,10 @@ def _execute_open(
             inputs = [a for a in (*arrays, *read) if a is not None]
             overlap = any(np.may_share_memory(o, a) for o in (payload, mask) for a in inputs)
         if out is None or overlap:
-            r, m = np.empty(shape, dtype), np.empty(shape, np.bool_)
+            r, m = np.empty(shape, dtype), np.zeros(shape, np.bool_)
         else:
             r, m = payload, mask
+            m.fill(False)
         _run_blocks(kernel, arrays, checks, read, r, m)
         if overlap:
             np.copyto(payload, r)
@@ -252,9 +312,7 @@ def _join(planes: Sequence[Plane | None], shape: tuple[int, ...]) -> Plane | Non
     return joined
 
 
-def classify(
-    op: Op, operands: Sequence[Any], shape: tuple[int, ...], lanes: Plane
-) -> NDArray[np.uint8]:
+def classify(op: Op, operands: Sequence[Any], shape: tuple[int, ...], lanes: Plane) -> Any:
     """Causes of newly ⊥ lanes: the first fault that holds, else OVERFLOW.
 
     Args:
@@ -262,11 +320,16 @@ def classify(
         operands: canonical payloads that broadcast to ``shape``.
         shape: of the result.
         lanes: flat indices of lanes in that shape, none of them ⊥ on entry.
+
+    Returns:
+        uint8 causes of the lanes, or one for all.
     """
-    where = np.unravel_index(lanes, shape) if shape else ()
-    gathered = [np.broadcast_to(p, shape)[where].reshape(lanes.shape) for p in operands]
+    overflow = np.uint8(Cause.OVERFLOW)
+    if not op.faults:
+        return overflow
+    gathered = [np.broadcast_to(p, shape).reshape(-1)[lanes] for p in map(np.asarray, operands)]
     is_complex = any(p.dtype.kind == "c" for p in gathered)
-    causes = np.full(lanes.shape, int(Cause.OVERFLOW), dtype=np.uint8)
+    causes = np.full(lanes.shape, overflow)
     for cause, predicate in reversed(op.faults):
         causes[predicate(np, is_complex, *gathered)] = int(cause)
     return causes
@@ -287,22 +350,31 @@ def _execute_canonical(
     else:
         shape = np.broadcast_shapes(*[p.shape for p in taken])
         r = np.empty(shape, np.result_type(*taken))
-    real = r.dtype.kind == "f"
-    if op.name in _FLAGGED and r.dtype.char in "fd" and flags_reliable(op.name, r.dtype):
+    if (
+        op.name in _FLAGGED
+        and r.size > _SMALL
+        and r.dtype.char in _PROBED
+        and flags_reliable(op.name, r.dtype)
+    ):
         look = _flagged(kernel, taken, r)
     else:
         with np.errstate(all="ignore"):
             kernel(*taken, out=r)
-        look = not (real and op.name in _TOTAL)
+            total = op.name in _TOTAL and r.dtype.kind == "f"
+            look = not total and not _is_clean(r, (), ())
     mask, cause = _join(masks, shape), _join(causes, shape)
     if look:
-        bad = np.asarray(~np.isfinite(r))
-        fresh = bad if mask is None else np.asarray(bad & ~mask)
-        if np.count_nonzero(fresh):
-            lanes = np.flatnonzero(fresh)
+        bad = np.asarray(np.isfinite(r))
+        np.logical_not(bad, out=bad)
+        lanes = np.flatnonzero(bad if mask is None else bad > mask)
+        if lanes.size:
             found = np.zeros(shape, np.uint8) if cause is None else np.array(cause)
             found.reshape(-1)[lanes] = classify(op, operands, shape, lanes)
-            mask, cause = bad if mask is None else np.asarray(bad | mask), found
+            cause = found
+            if mask is None:
+                r.reshape(-1)[lanes] = 0
+                return r, bad, cause
+            mask = np.asarray(np.logical_or(bad, mask, out=bad))
     if mask is not None and (look or not op.fixes_zero):
         fill(r, mask)
     return r, mask, cause

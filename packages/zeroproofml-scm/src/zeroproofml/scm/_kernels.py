@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SHORT_POWERS", "kernel_for"]
+__all__ = ["SHORT_POWERS", "kernel_for", "real_kernel_for"]
 
 
 def _largest_part(z: NDArray[Any]) -> NDArray[Any]:
@@ -64,11 +64,16 @@ def _divide(x: Any, y: Any, out: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
+def _invert_real(x: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    # 1.0 / x: np.reciprocal is half as fast on float64
+    inverse: NDArray[Any] = np.divide(1.0, x, out=out)
+    return inverse
+
+
 def _invert(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
-    # 1.0 / x: np.reciprocal is half as fast on float64 and has no complex care at all
-    return (
-        _divide(np.ones((), out.dtype), x, out) if out.dtype.kind == "c" else np.divide(1.0, x, out)
-    )
+    if out.dtype.kind == "c":
+        return _divide_complex(np.ones((), out.dtype), x, out)
+    return _invert_real(x, out)
 
 
 def _power_complex(x: Any, e: Any, out: NDArray[Any]) -> NDArray[Any]:
@@ -109,7 +114,16 @@ SHORT_POWERS: dict[complex, Callable[..., NDArray[Any]]] = {
 }
 """Exponents, given as Python numbers, that need no power; 3 would change the rounding."""
 
+_REAL: dict[str, Callable[..., NDArray[Any]]] = {
+    name: _invert_real if name == "inv" else getattr(np, op.kernel) for name, op in OPS.items()
+}
+
 
 def kernel_for(name: str) -> Callable[..., NDArray[Any]]:
     """The kernel of an operation: ``kernel(*operands, out)``."""
     return _KERNELS[name]
+
+
+def real_kernel_for(name: str) -> Callable[..., NDArray[Any]]:
+    """The kernel for plain real operands, which also allocates: ``kernel(*operands, out=None)``."""
+    return _REAL[name]
