@@ -13,7 +13,7 @@ import numpy as np
 from zeroproofml.benchmarks.domains.ik import analytic
 from zeroproofml.benchmarks.domains.ik import kinematics as kin
 from zeroproofml.benchmarks.domains.ik.closed_loop import Reference
-from zeroproofml.benchmarks.domains.ik.data import BY_RANGE, FINITE, POLE
+from zeroproofml.benchmarks.domains.ik.data import BY_RANGE, POLE
 from zeroproofml.report.domains.ik.rows import SETS, Answer, RobotRows, from_rates, from_tuples
 from zeroproofml.scm.cause import Cause, count_causes
 
@@ -168,13 +168,3 @@ def diagnostics(
         for row in order
     ]
     return out
-
-
-__all__ = [
-    "FINITE",
-    "Bench",
-    "analytic_answer",
-    "diagnostics",
-    "members",
-    "solver",
-]

@@ -136,8 +136,8 @@ def jacobian(robot: Robot, q: Array) -> Array:
 
     Column i is [z_{i−1} × (p_n − p_{i−1}) / ell ; z_{i−1}]; a planar arm keeps x and y only.
 
-    >>> jacobian(R2, np.zeros((1, 2))).round(3).tolist()
-    [[[0.0, 0.0], [1.0, 0.412]]]
+    >>> jacobian(R2, np.array([[0.0, np.pi / 2]])).round(3).tolist()
+    [[[-0.412, -0.412], [0.588, 0.0]]]
     """
     return jacobian_and_hand(robot, q)[0]
 

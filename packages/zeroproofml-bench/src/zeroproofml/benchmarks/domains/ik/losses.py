@@ -98,7 +98,8 @@ def loss(arm: str, design: Design, out: torch.Tensor, batch: Batch, kappa: float
         detector = binary_cross_entropy_with_logits(scalars, batch.near)
         return task(head, batch) + DETECTOR_WEIGHT * detector
     if arm in ("rational_eps", "eps_ensemble"):
-        return task(kappa * head / (softplus(scalars) + epsilons(arm)), batch)
+        bottom = softplus(scalars) + epsilons(arm).to(scalars.device)
+        return task(kappa * head / bottom, batch)
     if arm == "scm_basic":
         label = batch.y / kappa
         return chordal_loss(head, 1.0 + scalars, label, torch.ones_like(label))

@@ -36,8 +36,8 @@ def schedule(steps: int) -> Array:
     down to 1/10,000 of the start.
 
     >>> rates = schedule(100)
-    >>> float(rates[0]), float(rates.max()), float(rates[-1])
-    (8e-05, 0.002, 8e-09)
+    >>> [round(1e9 * float(rate)) for rate in (rates[0], rates.max(), rates[-1])]
+    [80000, 2000000, 8]
     """
     step = np.arange(steps, dtype=float)
     start, end = PEAK_RATE / 25.0, PEAK_RATE / 25.0 / 1e4
@@ -144,8 +144,9 @@ def train(
             progress.advance(_REPORT_EVERY)
     progress.advance(len(indices) % _REPORT_EVERY)
     final = math.fsum(history[-_FINAL:].tolist()) / min(_FINAL, len(indices))
-    if not (bool(torch.isfinite(history).all()) and bool(torch.isfinite(value).all())):
-        step = int(torch.argmin(torch.isfinite(history).to(torch.int8)))
+    wrong = ~torch.isfinite(history)
+    if bool(wrong.any()) or not bool(torch.isfinite(value).all()):
+        step = int(wrong.nonzero()[0]) if bool(wrong.any()) else len(indices)
         msg = f"{arm} on {table.robot.name}: loss not finite at step {step}; the arm has failed"
         raise TrainingError(msg)
     return Trained(design, value.cpu(), final)

@@ -10,7 +10,7 @@ from zeroproofml.report.domains.ik import packaged, strata
 from zeroproofml.report.domains.ik.metrics import row_metrics
 from zeroproofml.report.domains.ik.paths import SUFFIXES, path_metrics
 from zeroproofml.report.domains.ik.policies import tag
-from zeroproofml.report.domains.ik.rows import BUDGETS, ROBOTS, SETS, RobotRows, answer, thresholds
+from zeroproofml.report.domains.ik.rows import BUDGETS, ROBOTS, RobotRows, answer, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +27,18 @@ PATH_POLICIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("mlp_pole", "scm_full"), SUFFIXES),
 }
 """Arm → suffixes of the policies that drive it along the paths."""
+_SET_WORDS = {
+    "d5": "smallest singular value 1e-5 to 1e-4",
+    "d4": "smallest singular value 1e-4 to 1e-3",
+    "d3": "smallest singular value 1e-3 to 1e-2",
+    "d2": "smallest singular value 1e-2 to 1e-1",
+    "d1": "smallest singular value above 0.1",
+    "natural": "natural",
+    "pole": "exactly on a pole",
+}
 _NAMES = {
-    "<S>": {name: name for name in SETS},
-    "<H>": {name: name for name in SETS if name != "natural"},
+    "<S>": _SET_WORDS,
+    "<H>": {name: words for name, words in _SET_WORDS.items() if name != "natural"},
     "<b>": {tag(b): f"{100 * b:.0f}" for b in BUDGETS},
     "<d>": {"003": "3", "010": "10", "030": "30"},
     "<p>": {"": "free", "_hyb10": "10 % routed", "_stop": "halt on bottom"},
