@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.progress import Event
 
 CONNECT_S = 20
+_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
+GUARD = ".zpml/work/guard"
 
 
 class MissingExtra(ReportError):
@@ -72,6 +74,8 @@ class DaskExecutor:
     ) -> None:
         require()
         dask: Any = importlib.import_module("dask")
+        # Its loggers print tracebacks for what is handled here; read when it is imported.
+        dask.config.set({"logging": dict.fromkeys(_LOGGERS, "critical")})
         distributed: Any = importlib.import_module("distributed")
         del emit  # events of a remote seed stay there; the runner reports its start and its end
         self.workers = workers
@@ -123,10 +127,10 @@ class DaskExecutor:
                 msg = f"--executor: worker {worker} has other code of {', '.join(odd)}"
                 raise UsageError(msg, hint="install the same versions everywhere")
 
-    def guard(self, tree: _fs.Tree, path: str) -> None:
+    def begin(self, tree: _fs.Tree) -> None:
         """Write the file whose removal tells launched seeds to stop."""
-        tree.write(path, b"remove this file to stop the seeds of this attempt\n")
-        self._guard = (tree, path)
+        tree.write(GUARD, b"remove this file to stop the seeds of this attempt\n")
+        self._guard = (tree, GUARD)
 
     def submit(self, task: Task) -> int:
         """Send a task to the cluster."""

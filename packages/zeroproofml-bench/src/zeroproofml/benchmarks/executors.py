@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from zeroproofml.benchmarks.progress import Event
+    from zeroproofml.report._fs import Tree
 
 GRACE_S = 5.0
 """How long a cancelled worker may take before it is killed."""
@@ -38,6 +39,9 @@ class Executor(Protocol):
     @property
     def workers(self) -> int:
         """How many seeds it computes at a time."""
+
+    def begin(self, tree: Tree) -> None:
+        """Called once, with the locked run directory, before the first task."""
 
     def submit(self, task: Task) -> int:
         """Queue a task; the handle names it."""
@@ -71,6 +75,9 @@ class InlineExecutor:
         self._emit = emit
         self._waiting: deque[tuple[int, Task]] = deque()
         self._next = 0
+
+    def begin(self, tree: Tree) -> None:
+        """Nothing to prepare."""
 
     def submit(self, task: Task) -> int:
         """Queue a task."""
@@ -173,6 +180,9 @@ class ProcessExecutor:
         self._running: dict[int, subprocess.Popen[str]] = {}
         self._done: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
         self._next = 0
+
+    def begin(self, tree: Tree) -> None:
+        """Nothing to prepare."""
 
     def submit(self, task: Task) -> int:
         """Queue a task, and start it if a place is free."""

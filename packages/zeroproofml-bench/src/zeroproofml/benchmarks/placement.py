@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.config import Resolved
     from zeroproofml.benchmarks.executors import Executor
     from zeroproofml.benchmarks.progress import Event, Sink
-    from zeroproofml.benchmarks.worker import Task
+    from zeroproofml.benchmarks.situation import Identity
 
 EXECUTORS = ("inline", "process", "dask")
 RESERVE = 32 * 2**20
@@ -109,25 +109,38 @@ def check_space(path: Path, resolved: Resolved, seeds: int) -> None:
         raise StorageError(msg, path=str(path), hint="free space or choose another --out-root")
 
 
-def make(place: Placement, path: Path, task: Task, sink: Sink) -> Executor:
-    """The executor, ready to take tasks of the run at `path`."""
+def make(place: Placement, path: Path, identity: Identity, sink: Sink) -> Executor:
+    """The executor, connected and checked; the run at `path` need not exist yet.
+
+    Raises
+    ------
+    UsageError
+        A cluster that does not answer, cannot read the folder, or has other code.
+    """
     lock = threading.Lock()
 
     def emit(event: Event) -> None:
         with lock:  # workers report from threads of their own
             sink.emit(event)
 
-    threads = int(task.config["threads"])
+    config = identity.resolved.config
+    threads = int(config["threads"])
     if place.name == "inline":
         return executors.InlineExecutor(emit)
     if place.name == "process":
         return executors.ProcessExecutor(place.workers, threads, emit)
     made = cluster.DaskExecutor(place.workers, place.scheduler, threads, emit)
     try:
-        frameworks = domains.frameworks(task.config["domain"])
-        made.check(path, task.code, frameworks)
-        made.guard(_fs.Tree(path), ".zpml/work/guard")
+        made.check(_existing(path), identity.code, domains.frameworks(config["domain"]))
     except BaseException:
         made.close()
         raise
     return made
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    here = path.absolute()
+    while not here.is_dir():
+        here = here.parent
+    return here

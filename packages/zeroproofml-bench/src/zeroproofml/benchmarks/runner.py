@@ -24,6 +24,7 @@ from zeroproofml.benchmarks import (
     usage,
 )
 from zeroproofml.benchmarks.attempt import Seeds
+from zeroproofml.benchmarks.cluster import SchedulerLost
 from zeroproofml.benchmarks.config import Resolved, check_seeds
 from zeroproofml.benchmarks.decide import Decision, Flag, Request, decide
 from zeroproofml.benchmarks.progress import NullSink
@@ -227,8 +228,8 @@ class _Attempt:
     def run(self) -> RunOutcome:
         order = self._order
         try:
-            with self._stop.watching(), self._writer() as writer:
-                return self._run(writer)
+            with self._stop.watching():
+                return self._connected()
         except ZeroProofError:
             raise
         except Exception as error:
@@ -237,6 +238,21 @@ class _Attempt:
             raise
         finally:
             order.sink.emit({"event": "finished"})
+
+    def _connected(self) -> RunOutcome:
+        """The executor first: a cluster that cannot be is a usage error, before any file."""
+        made = self._made
+        if made.decision.run:
+            with self._stop.interruptible():
+                self._executor = placement.make(
+                    made.place, made.path, made.identity, self._order.sink
+                )
+        try:
+            with self._writer() as writer:
+                return self._run(writer)
+        finally:
+            if self._executor is not None:
+                self._executor.close()
 
     def _writer(self) -> RunWriter:
         """The lock, and a second look under it: the disk may have changed since the first."""
@@ -278,12 +294,15 @@ class _Attempt:
         self._start(writer)
         failed: dict[int, str] = {}
         try:
-            if decision.run:
-                failed = self._compute(writer)
+            if self._executor is not None:
+                failed = self._compute(writer, self._executor)
             self._stop.check()
             if not writer.replay.committed:
                 return self._nothing_measured(writer, failed)
             return self._seal(writer, failed)
+        except SchedulerLost as lost:
+            self._notes.append(str(lost))
+            return self._interrupted(writer)
         except Interrupted:
             return self._interrupted(writer)
 
@@ -314,7 +333,7 @@ class _Attempt:
         notes = writer.recover(made.identity.code, made.identity.environment.digest())
         self._notes += notes
 
-    def _compute(self, writer: RunWriter) -> dict[int, str]:
+    def _compute(self, writer: RunWriter, executor: Executor) -> dict[int, str]:
         made, order = self._made, self._order
         task = Task(
             config=order.resolved.config,
@@ -338,22 +357,18 @@ class _Attempt:
             and seed not in writer.replay.failed
             and seed not in todo
         ]
-        with self._stop.interruptible():
-            executor = self._executor = placement.make(made.place, made.path, task, order.sink)
-        try:
-            seeds = Seeds(
-                writer,
-                executor,
-                task,
-                self._stop,
-                order.sink,
-                total=len(writer.replay.planned),
-                done=len(set(writer.replay.committed) - set(todo)),
-            )
-            seeds.run(todo)
-        finally:
-            executor.close()
-            self._executor = None
+        executor.begin(writer.tree)
+        seeds = Seeds(
+            writer,
+            executor,
+            task,
+            self._stop,
+            order.sink,
+            total=len(writer.replay.planned),
+            done=len(set(writer.replay.committed) - set(todo)),
+        )
+        seeds.run(todo)
+        executor.close()
         if made.decision.differences:
             # The old result of such a seed was made differently: the run cannot keep it.
             for seed in seeds.failed.keys() & writer.replay.committed.keys():
@@ -446,6 +461,7 @@ def _serve(made: Prepared) -> RunOutcome:
         notes += [*served.notes, served.verdict]
     else:
         notes.append(made.decision.message)
+        _tidy(made)
     run = load_benchmark_run(made.path)
     verdicts = finish.count_verdicts(run.claims)
     manifest: Manifest = run.manifest
@@ -460,6 +476,13 @@ def _serve(made: Prepared) -> RunOutcome:
         verdicts,
         notes=tuple(notes),
     )
+
+
+def _tidy(made: Prepared) -> None:
+    """Remove what a kill between the seal and the end of the run left in the workspace."""
+    names = {entry.name for entry in Tree(made.path).names(".zpml")}
+    if names - {"lock", "quarantine", "crash.txt"}:
+        RunWriter.open(made.path, clock=made.order.clock).close()
 
 
 def run_benchmark(
