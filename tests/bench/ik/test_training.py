@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from zeroproofml.benchmarks.domains.ik import analytic, data, losses, networks, training
+from zeroproofml.benchmarks.domains.ik import (
+    analytic,
+    data,
+    evaluate,
+    learned,
+    losses,
+    networks,
+    training,
+)
 from zeroproofml.benchmarks.domains.ik import kinematics as kin
 from zeroproofml.benchmarks.domains.ik.networks import Design
+from zeroproofml.scm.cause import Cause
 from zeroproofml.scm.errors import TrainingError
 
 ARMS = ("mlp_pole", "rational_eps", "eps_ensemble", "scm_basic", "scm_full", "scm_chordal")
@@ -242,3 +251,48 @@ def test_ensemble_members_are_trained_as_if_alone():
         value = losses.task(rows.kappa * head[member] / bottom, batch)
         alone += torch.autograd.grad(value, flat, retain_graph=True)[0]
     assert torch.allclose(joint, alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_outputs_that_are_not_finite_become_faults_that_every_gate_turns_away(arm):
+    design = Design.of(arm, "r2")
+    flat = design.initial(torch.Generator().manual_seed(0))
+    solver = learned.Solver(arm, kin.R2, design, flat, 2.0)
+    rng = np.random.default_rng(0)
+    q, e = rng.uniform(-3, 3, (40, 2)), data.unit_commands(kin.R2, 40, rng)
+    sound = solver(q, e)
+    assert (sound.cause == 0).all()
+    broken = e.copy()
+    broken[7] = np.nan
+    found = solver(q, broken)
+    assert found.cause[7] & Cause.NONFINITE
+    assert (found.y[7] == 0).all()
+    assert found.score[7] <= found.score.min()
+    others = np.arange(40) != 7
+    assert (found.cause[others] == 0).all()
+    assert np.array_equal(found.y[others], sound.y[others])
+    stored = evaluate.members(found, exact=False)
+    assert all(np.isfinite(x).all() for x in stored.values())
+
+
+def test_a_solver_decodes_what_its_arm_means():
+    """Bias-only networks: P = ê (κ = 2), Q = 0.5, and the rational arms divide by softplus(0.5) + ε."""
+    e = np.array([[0.6, 0.8]])
+    q = np.zeros((1, 2))
+    answers = {}
+    for arm in ARMS:
+        design, flat = fixed(arm)
+        answers[arm] = learned.Solver(arm, kin.R2, design, flat, KAPPA)(q, e)
+    bottom = math.log1p(math.exp(0.5))
+    assert answers["mlp_pole"].y == pytest.approx(e)
+    assert answers["mlp_pole"].score == pytest.approx([-0.5])
+    assert answers["rational_eps"].y == pytest.approx(2 * e / (bottom + 0.01))
+    assert answers["rational_eps"].score == pytest.approx([bottom + 0.01])
+    mean = np.mean([2 * e / (bottom + eps) for eps in (1e-3, 1e-2, 1e-1)], axis=0)
+    assert answers["eps_ensemble"].y == pytest.approx(mean)
+    assert answers["eps_ensemble"].score == pytest.approx([bottom + 0.111 / 3])
+    for arm in ("scm_full", "scm_chordal"):
+        assert answers[arm].y == pytest.approx(2 * e / 0.5)
+        assert answers[arm].score == pytest.approx([0.5])
+    assert answers["scm_basic"].y == pytest.approx(2 * e / [1.5, 0.5])
+    assert answers["scm_basic"].score == pytest.approx([0.5 / math.hypot(0.5, 0.8)])

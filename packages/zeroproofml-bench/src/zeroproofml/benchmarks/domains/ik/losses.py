@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
-from zeroproofml.torch.losses import chordal_loss
 
 from zeroproofml.benchmarks.domains.ik.analytic import DAMPING
 from zeroproofml.benchmarks.domains.ik.networks import epsilons
+from zeroproofml.torch.losses import chordal_loss
 
 if TYPE_CHECKING:
     from zeroproofml.benchmarks.domains.ik.networks import Design
