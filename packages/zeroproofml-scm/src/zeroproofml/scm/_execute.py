@@ -43,6 +43,7 @@ _SMALL = 1000  # below it, calls cost more than passes
 _ROW = 8192  # lanes of one dot product
 _REST = 7  # blocks without a probe after one that is not clean
 _PROBED = "fd"  # dtypes whose dot product is fast
+_BOTH = (True, True)
 _SPARSE = 25  # below one ⊥ in 25 lanes a masked copy beats clearing bits everywhere
 
 
@@ -85,6 +86,8 @@ def _is_clean(r: Plane, operands: Sequence[Plane], checks: Sequence[bool]) -> bo
     """Whether a probe shows every lane regular; False also where there is no probe."""
     if r.dtype.char not in _PROBED or not (r.ndim and r.flags.c_contiguous):
         return False
+    if r.ndim == 1 and not any(checks):
+        return _all_finite(r, r)
     witnesses = [r]
     for operand, check in zip(operands, checks, strict=True):
         if check:
@@ -188,24 +191,55 @@ def _run_blocks(
         rest = rest - 1 if rest else (0 if clean else _REST)
 
 
+def _is_mask_of(mask: Any, shape: tuple[int, ...]) -> bool:
+    return type(mask) is np.ndarray and mask.dtype is _BOOL and mask.shape == shape
+
+
 def _is_plain(operands: Sequence[Any], masks: Sequence[Any]) -> bool:
     """Plain arrays of one native float dtype and one shape, masks None or bool: nothing to read."""
-    first = operands[0]
-    if type(first) is not np.ndarray:
+    first, last = operands[0], operands[-1]
+    if type(first) is not np.ndarray or type(last) is not np.ndarray:
         return False
     dtype, shape = first.dtype, first.shape
-    if dtype.char not in _PROBED or not shape or not dtype.isnative:
+    if dtype.char not in _PROBED or not dtype.isnative or not shape:
         return False
-    if len(operands) == 2:
-        second = operands[1]
-        if type(second) is not np.ndarray or second.dtype is not dtype or second.shape != shape:
-            return False
-    for mask in masks:
-        if mask is not None and (
-            type(mask) is not np.ndarray or mask.dtype is not _BOOL or mask.shape != shape
-        ):
-            return False
-    return True
+    if last.dtype is not dtype or last.shape != shape:
+        return False
+    first, last = masks[0], masks[-1]
+    return (first is None or _is_mask_of(first, shape)) and (
+        last is None or last is first or _is_mask_of(last, shape)
+    )
+
+
+def _execute_small(
+    op: Op, operands: Sequence[Plane], masks: Sequence[Mask | None]
+) -> tuple[Plane, Mask]:
+    """Plain operands of few lanes, where every call counts more than any pass."""
+    check, first, last = op.check, masks[0], masks[-1]
+    with np.errstate(all="ignore"):
+        r = real_kernel_for(op.name)(*operands)
+        if first is None and last is None and r.ndim == 1:
+            seen = operands[-1] if check[-1] else r  # only pow must show its first operand too
+            if math.isfinite(r.dot(seen)) and (
+                check != _BOTH or math.isfinite(operands[0].dot(seen))
+            ):
+                return r, np.zeros(r.shape, np.bool_)
+        m = np.isfinite(r)
+        if check[-1]:
+            np.logical_and(m, np.isfinite(operands[-1]), m)
+        if check == _BOTH:
+            np.logical_and(m, np.isfinite(operands[0]), m)
+        if first is not None:
+            np.less_equal(m, first, m)  # ~finite | mask
+            if last is not None and last is not first:
+                np.logical_or(m, last, m)
+        elif last is not None:
+            np.less_equal(m, last, m)
+        else:
+            np.logical_not(m, m)
+        if np.count_nonzero(m):
+            r[m] = 0.0
+    return r, m
 
 
 def _execute_plain(
@@ -327,7 +361,10 @@ def classify(op: Op, operands: Sequence[Any], shape: tuple[int, ...], lanes: Pla
     overflow = np.uint8(Cause.OVERFLOW)
     if not op.faults:
         return overflow
-    gathered = [np.broadcast_to(p, shape).reshape(-1)[lanes] for p in map(np.asarray, operands)]
+    gathered = [
+        (p if p.shape == shape else np.broadcast_to(p, shape)).reshape(-1)[lanes]
+        for p in map(np.asarray, operands)
+    ]
     is_complex = any(p.dtype.kind == "c" for p in gathered)
     causes = np.full(lanes.shape, overflow)
     for cause, predicate in reversed(op.faults):
@@ -344,15 +381,16 @@ def _execute_canonical(
     kernel, taken = kernel_for(op.name), operands
     if op.name == "pow" and isinstance(operands[1], float):  # only a short power is not an array
         kernel, taken = SHORT_POWERS[operands[1]], operands[:1]
-    first = taken[0]
-    if all(p.dtype is first.dtype and p.shape == first.shape for p in taken):
-        shape, r = first.shape, np.empty_like(first)
+    first, last = taken[0], taken[-1]
+    shape = first.shape
+    if first.dtype is last.dtype and shape == last.shape:
+        r = np.empty_like(first)
     else:
-        shape = np.broadcast_shapes(*[p.shape for p in taken])
-        r = np.empty(shape, np.result_type(*taken))
+        shape = np.broadcast_shapes(shape, last.shape)
+        r = np.empty(shape, np.result_type(first, last))
     if (
-        op.name in _FLAGGED
-        and r.size > _SMALL
+        r.size > _SMALL
+        and op.name in _FLAGGED
         and r.dtype.char in _PROBED
         and flags_reliable(op.name, r.dtype)
     ):
@@ -362,7 +400,9 @@ def _execute_canonical(
             kernel(*taken, out=r)
             total = op.name in _TOTAL and r.dtype.kind == "f"
             look = not total and not _is_clean(r, (), ())
-    mask, cause = _join(masks, shape), _join(causes, shape)
+    mask = cause = None
+    if masks[0] is not None or masks[-1] is not None:
+        mask, cause = _join(masks, shape), _join(causes, shape)
     if look:
         bad = np.asarray(np.isfinite(r))
         np.logical_not(bad, out=bad)
@@ -425,5 +465,6 @@ def execute(
     if causes is not None:
         return _execute_canonical(op, operands, masks, causes)
     if out is None and _is_plain(operands, masks):
-        return _execute_plain(op, operands, masks)
+        run = _execute_small if operands[0].size <= _SMALL else _execute_plain
+        return run(op, operands, masks)
     return _execute_open(op, operands, masks, out)

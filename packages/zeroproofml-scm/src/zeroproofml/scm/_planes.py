@@ -145,6 +145,8 @@ def unify(operands: Sequence[Any]) -> list[Planes]:
         SCMTypeError: an operand that is not a payload.
         SCMValueError: an operand that cannot be read.
     """
+    if all(type(operand) is Planes for operand in operands):
+        return list(operands)
     read: list[Planes | _Weak] = []
     for operand in operands:
         if isinstance(operand, Planes):
@@ -161,7 +163,10 @@ def unify(operands: Sequence[Any]) -> list[Planes]:
 
 def seal(planes: Planes) -> Planes:
     """The same planes, read-only."""
-    for plane in planes:
-        if plane is not None:
-            plane.flags.writeable = False
+    payload, mask, cause = planes
+    payload.flags.writeable = False
+    if mask is not None:
+        mask.flags.writeable = False
+    if cause is not None:
+        cause.flags.writeable = False
     return planes

@@ -52,11 +52,11 @@ def _operate(op: Op, inputs: Sequence[Any]) -> Planes:
     if op.name == "pow" and planes[1].payload.dtype.kind == "c":
         msg = "y: a complex exponent is not defined here; pass its real part"
         raise SCMTypeError(msg)
-    payloads: list[Any] = [p.payload for p in planes]
+    payloads, masks, causes = map(list, zip(*planes, strict=True))
     if op.name == "pow" and is_weak(inputs[1]) and inputs[1] in SHORT_POWERS:
         payloads[1] = float(inputs[1].real)
     try:
-        result = execute(op, payloads, [p.mask for p in planes], None, [p.cause for p in planes])
+        result = execute(op, payloads, masks, None, causes)
     except ValueError as error:
         shapes = " and ".join(str(p.payload.shape) for p in planes)
         msg = f"shapes do not broadcast: {shapes}; reshape one of them"
