@@ -119,8 +119,18 @@ class Durable(Sweep):
 
     def __init__(self, kinds, at, root):
         super().__init__(kinds, at, kill)
+        self.root = root
         self.files, self.folders = {}, {}
         self._remember(root)
+
+    def __call__(self, operation, path, action, arguments):
+        made = super().__call__(operation, path, action, arguments)
+        # A new file or folder may get the number of one that is gone, but not its content.
+        if operation == "open" and len(arguments) > 1 and arguments[1] & os.O_EXCL:
+            self.files.pop(os.fstat(made).st_ino, None)
+        if operation == "mkdir" and (self.root / path).is_dir():
+            self.folders.pop((self.root / path).stat().st_ino, None)
+        return made
 
     def _remember(self, path):
         """What is there at the start is durable."""

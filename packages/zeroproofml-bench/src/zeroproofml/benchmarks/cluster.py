@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from zeroproofml.benchmarks.progress import Event
 
-CONNECT_S = 20
+CONNECT_S = 10
 _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
 GUARD = ".zpml/work/guard"
 

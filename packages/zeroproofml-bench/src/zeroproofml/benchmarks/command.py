@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from zeroproofml.benchmarks import config, domains, hardware, progress, runner
+from zeroproofml.benchmarks.prepare import Order, prepare
 from zeroproofml.report.errors import UsageError
 
 if TYPE_CHECKING:
     from zeroproofml.benchmarks.decide import Flag
-    from zeroproofml.benchmarks.runner import Prepared, RunOutcome
+    from zeroproofml.benchmarks.prepare import Prepared, RunOutcome
 
 FLAGS: tuple[tuple[Literal["resume", "skip", "force"], str], ...] = (
     ("resume", "--resume"),
@@ -54,9 +55,9 @@ def run(words: Words) -> int:
     Raises
     ------
     ReportError
-        As `runner.prepare` and `Prepared.execute`.
+        As `prepare` and `runner.execute`.
     """
-    made = runner.prepare(_order(words))
+    made = prepare(_order(words))
     if words.dry_run:
         return _dry(made)
     for line in made.passed_over:
@@ -68,12 +69,12 @@ def run(words: Words) -> int:
     if made.decision.run:
         again = f"zpml-bench {words.domain} --mode {words.mode} --resume --out-root {made.path}"
         typer.echo(f"if it is interrupted: {again}", err=True)
-    outcome = made.execute()
+    outcome = runner.execute(made)
     _closing(outcome)
     return outcome.exit_code
 
 
-def _order(words: Words) -> runner.Order:
+def _order(words: Words) -> Order:
     flag = _flag(words)
     seeds = config.parse_seeds(words.seeds, words.start_seed)
     if words.out_root is not None and not words.out_root.strip():
@@ -89,7 +90,7 @@ def _order(words: Words) -> runner.Order:
         device=device,
         arms=None if words.arms is None else words.arms.split(","),
     )
-    return runner.Order(
+    return Order(
         resolved=resolved,
         seeds=seeds,
         out_root=None if words.out_root is None else Path(words.out_root),

@@ -14,6 +14,7 @@ from zeroproofml.report.errors import FileInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from zeroproofml.report._fs import Tree
     from zeroproofml.report.contract import Baseline, Resources
@@ -41,6 +42,7 @@ def seal(
     exit_code: Callable[[Mapping[str, int]], int],
     ended_at: str,
     used: Callable[[int], Resources],
+    interruptible: Callable[[], AbstractContextManager[None]],
 ) -> Sealed:
     """Derive everything in memory, write it, close the record, seal and read back.
 
@@ -55,7 +57,14 @@ def seal(
     exit_code
         The attempt's exit code, from the verdict counts (empty unless `gated`).
     used
-        What the attempt used, from the bytes of raw and derived files.
+        What the attempt used, from the bytes of its raw files.
+    interruptible
+        Around what may be left at any instruction.
+
+    Raises
+    ------
+    Interrupted
+        Before anything of it was written.
     """
     raw = writer.raw_run()
     written = sum(entry.size for commit in raw.commits.values() for entry in commit.files)
@@ -72,7 +81,8 @@ def seal(
         ended_at=ended_at,
         used=used(written),
     )
-    files = deriving.derive(replace(raw, provenance=final), options)
+    with interruptible():
+        files = deriving.derive(replace(raw, provenance=final), options)
     counts = count_verdicts(ClaimsFile.from_bytes(files[deriving.CLAIMS], path=deriving.CLAIMS))
     writer.write_derived({path: data for path, data in files.items() if "/" in path})
     writer.append("derived")

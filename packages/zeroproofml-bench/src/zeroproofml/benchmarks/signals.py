@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXIT = 130
 
 
-class Interrupted(BaseException):
+class Interrupted(KeyboardInterrupt):
     """The user or the system asked the run to stop; only the runner catches it."""
 
 
