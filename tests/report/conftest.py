@@ -512,6 +512,22 @@ def toy_run(_sealed_once: Path, tmp_path: Path) -> Path:
     return shutil.copytree(_sealed_once, tmp_path / "run", symlinks=True)
 
 
+@pytest.fixture(scope="session")
+def _derived_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from zeroproofml.report.derive import derive
+
+    domains.register(PROTOCOL)
+    path = tmp_path_factory.mktemp("derived") / "run"
+    Toy(derive=derive).run(path)
+    return path
+
+
+@pytest.fixture
+def derived_run(_derived_once: Path, tmp_path: Path) -> Path:
+    """Like ``toy_run``, with the derived files that ``derive`` makes."""
+    return shutil.copytree(_derived_once, tmp_path / "derived", symlinks=True)
+
+
 class Reseal:
     """An attacker with patience: redo every digest of a run after its files were edited."""
 
@@ -539,6 +555,16 @@ class Reseal:
         state.update(config_hash=config_hash, journal_head=head, journal_seq=count)
         self._store(path / "resume_state.json", state)
         manifest = self._load(path / "manifest.json")
+        swaps = {str(manifest.get("raw_digest")): raw}
+        for entry in manifest.get("files") or []:
+            if isinstance(entry, dict) and (path / str(entry.get("path"))).is_file():
+                swaps[str(entry.get("sha256"))] = sha256((path / entry["path"]).read_bytes())
+        for page in (*path.glob("*.md"), *path.glob("*.html"), *path.glob("figures/**/*.svg")):
+            text = page.read_text(encoding="utf-8")
+            for old, new in swaps.items():
+                for cut in (71, 19):  # pages print digests in full or by their first 12 digits
+                    text = text.replace(old[7:cut] or "-", new[7:cut])
+            page.write_text(text, encoding="utf-8")
         manifest.update(config_hash=config_hash, raw_digest=raw, journal_head=head)
         prints = manifest.get("fingerprints")
         if isinstance(prints, dict):

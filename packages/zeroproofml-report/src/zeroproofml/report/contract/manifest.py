@@ -91,7 +91,7 @@ class Deriver(Model):
     1
     """
 
-    package: Annotated[str, Field(pattern=r"^zeroproofml-[a-z]+$")]
+    package: Literal["zeroproofml-report"]
     version: Annotated[str, Field(max_length=40)]
     derive_version: Annotated[int, Field(ge=1)]
     code_digest: Digest
