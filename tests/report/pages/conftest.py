@@ -4,7 +4,9 @@ The runs are written by the journal's own writer, with a fixed clock and run id,
 tests read is what a benchmark leaves.
 """
 
+import importlib.util
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -395,3 +397,13 @@ def make_run(tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def charts():
+    """The module of fixed inputs, one per kind of chart."""
+    place = Path(__file__).with_name("charts.py")
+    spec = importlib.util.spec_from_file_location("zpml_test_charts", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -159,7 +159,11 @@ def log_axis(values: Iterable[float], *, caption: str | Text = "", most: int = 6
                 for m in (1, 2, 5)
                 if low <= math.log10(m) + k <= high
             ]
-    return Axis(six_digits(10**low), six_digits(10**high), tuple(ticks), caption, log=True)
+    ends = six_digits(10**low), six_digits(10**high)
+    if len(ticks) < 2:  # a narrow range falls between 1, 2 and 5: round numbers of a linear axis
+        finer = linear_axis(ends, most=4)
+        ticks = [tick for tick in finer.ticks if ends[0] <= tick.value <= ends[1]]
+    return Axis(*ends, tuple(ticks), caption, log=True)
 
 
 def row_axis(labels: Iterable[str | Text], extra_top: float = 0.0) -> Axis:
@@ -169,7 +173,7 @@ def row_axis(labels: Iterable[str | Text], extra_top: float = 0.0) -> Axis:
     0.75
     """
     ticks = tuple(Tick(-float(i), label) for i, label in enumerate(labels))
-    return Axis(0.5 - len(ticks), 0.5 + extra_top, ticks, guides=False)
+    return Axis(0.5 - max(1, len(ticks)), 0.5 + extra_top, ticks, guides=False)
 
 
 def thinned(axis: Axis, length: float, size: float = SIZE.text) -> tuple[Tick, ...]:

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from zeroproofml.report import stats
+from zeroproofml.report.figures import svg
 from zeroproofml.report.figures.axes import Axis, linear_axis, log_axis, row_axis
 from zeroproofml.report.figures.marks import (
     Band,
@@ -211,16 +212,12 @@ def _row_marks(row: Row, y: float, x: Axis) -> list[Mark]:
         marks.append(Whisker(low, high, y, row.arm))
     if x.holds(row.mean):
         marks.append(Glyph(row.mean, y, row.arm, f"{row.label}: {numbers.value(row.mean)}"))
-    lost = sum(s.value is None for s in row.seeds)
-    if lost:
-        words = f"⊥ in {lost} of {len(row.seeds)} seeds"
-        marks.append(_at_the_free_side(row.mean, y, words, x))
-    return marks
+    taken = [row.mean, *(row.interval or ())]
+    return marks + _lost_seeds(row, y, x, taken)
 
 
 def _distribution(row: Row, y: float, x: Axis) -> list[Mark]:
     values = [s.value for s in row.seeds if s.value is not None]
-    lost = len(row.seeds) - len(values)
     if not values:
         reason = row.seeds[0].reason if row.seeds else "missing"
         return [UndefinedRow(y, f"undefined: {numbers.reason_words(reason)}")]
@@ -231,16 +228,25 @@ def _distribution(row: Row, y: float, x: Axis) -> list[Mark]:
         marks.append(Band(low, high, y - 0.25, y + 0.25, token=row.arm.token, outline=True))
     marks.append(Segment(middle, y - 0.3, middle, y + 0.3, token=row.arm.token, width=2.0))
     marks += [SeedDot(s.value, y, row.arm, str(s.seed)) for s in row.seeds if s.value is not None]
-    if lost:
-        words = f"⊥ in {lost} of {len(row.seeds)} seeds"
-        marks.append(_at_the_free_side(middle, y, words, x))
-    return marks
+    return marks + _lost_seeds(row, y, x, values)
 
 
-def _at_the_free_side(value: float, y: float, words: str, x: Axis) -> Label:
-    if x.place(value) < 0.5:
-        return Label(x.high, y, words, anchor="end", dx=-4, dy=4, muted=True)
-    return Label(x.low, y, words, dx=4, dy=4, muted=True)
+def _lost_seeds(row: Row, y: float, x: Axis, taken: list[float]) -> list[Mark]:
+    """How many seeds have no value, where the row's own marks leave room for it."""
+    lost = sum(s.value is None for s in row.seeds)
+    if not lost:
+        return []
+    words = f"⊥ in {lost} of {len(row.seeds)} seeds"
+    places = [x.place(v) for v in taken if x.holds(v)]
+    room = svg.text_width(words, SIZE.inner) / (SIZE.width / 2)
+    left = min(places) > 1 - max(places)
+    if min(places) < room and max(places) > 1 - room:
+        y -= SIZE.seed_drop  # beside the seeds: the bar takes the whole row
+        seeds = [x.place(s.value) for s in row.seeds if s.value is not None]
+        left = min(seeds) > 1 - max(seeds)
+    if left:
+        return [Label(x.low, y, words, dx=4, dy=4, muted=True)]
+    return [Label(x.high, y, words, anchor="end", dx=-4, dy=4, muted=True)]
 
 
 def _account(rows: tuple[Row, ...]) -> Account:

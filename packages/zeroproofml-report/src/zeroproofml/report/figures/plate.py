@@ -82,8 +82,8 @@ class Plate:
     """One chart, ready to draw.
 
     ``y_caption`` and ``direction`` stand under the title; the direction is never shortened, and
-    ``caption_lines`` reserves room for two lines where a neighbour needs them. ``kind`` opens the
-    description that a screen reader gets.
+    ``caption_lines`` reserves room for two lines where a neighbour needs them, ``below`` room
+    between the plot and the labels of its x axis. ``kind`` opens what a screen reader is told.
     """
 
     kind: str
@@ -98,6 +98,7 @@ class Plate:
     key: tuple[Key, ...] = ()
     direction: str = ""
     caption_lines: int = 1
+    below: int = 0
     right: int = SIZE.right
 
 
@@ -189,7 +190,7 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
     for mark in plate.marks:
         mark.draw(canvas)
     if str(plate.x.caption):
-        y = total - bottom + 38
+        y = total - bottom + 38 + plate.below
         svg.text_node(
             root, left + width / 2, y, plate.x.caption, class_="mut mid", width=width + left
         )
@@ -212,6 +213,8 @@ def _plot(root: svg.Node, plate: Plate, left: int, top: int, bottom: int, total:
         show_dots=False,
         allow_interruptions=True,
         truncate_label=-1,
+        show_x_labels=bool(plate.x.ticks),
+        show_y_labels=bool(plate.y.ticks),
         js=(),
         style=Style(label_font_size=SIZE.text),
     )
@@ -232,7 +235,7 @@ def _plot(root: svg.Node, plate: Plate, left: int, top: int, bottom: int, total:
         if name.startswith("axis"):
             is_x = name.startswith("axis x")
             axis, ticks = (plate.x, x_ticks) if is_x else (plate.y, y_ticks)
-            _copy_axis(group, child, axis, ticks, None if is_x else room)
+            _copy_axis(group, child, axis, ticks, None if is_x else room, plate.below)
         elif name.startswith("series"):
             if series:
                 _copy_series(group, child, plate.lines[series - 1])
@@ -250,7 +253,12 @@ def _placed(plate: Plate, x: float, y: float | None) -> tuple[float, float | Non
 
 
 def _copy_axis(
-    group: svg.Node, source: svg.Node, axis: Axis, ticks: tuple[Tick, ...], room: float | None
+    group: svg.Node,
+    source: svg.Node,
+    axis: Axis,
+    ticks: tuple[Tick, ...],
+    room: float | None,
+    below: int,
 ) -> None:
     guides = [child for child in source if "guides" in child.get("class", "")]
     for guide, tick in zip(guides, ticks, strict=True):
@@ -260,7 +268,7 @@ def _copy_axis(
             elif child.tag == "text":
                 x, y = float(child.get("x", "0")), float(child.get("y", "0"))
                 if room is None:
-                    svg.text_node(group, x, y + 1, tick.label, class_="mid")
+                    svg.text_node(group, x, y + 1 + below, tick.label, class_="mid")
                 else:
                     svg.text_node(group, x - 2, y, tick.label, class_="end", width=room)
 
@@ -303,7 +311,8 @@ def _left_margin(plate: Plate) -> int:
 def _bottom_margin(plate: Plate) -> int:
     ticks = 14 if plate.x.ticks else 0
     caption = SIZE.x_caption if str(plate.x.caption) else ticks
-    return SIZE.bottom + caption + SIZE.key_row * -(-len(plate.key) // 2)
+    key = SIZE.key_row * -(-len(plate.key) // 2)
+    return SIZE.bottom + caption + plate.below + key
 
 
 def _draw_key(root: svg.Node, plate: Plate, ident: str, total: int) -> None:
