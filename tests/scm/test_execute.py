@@ -84,6 +84,54 @@ def test_fill_writes_zero_under_the_mask_and_nothing_else(share, n, step, dtype)
     assert np.array_equal(np.signbit(payload.real), np.signbit(want.real))  # -0.0 stays
 
 
+@given(
+    n=st.integers(0, 30_000),
+    place=st.floats(0, 1, exclude_max=True),
+    value=st.sampled_from([np.inf, -np.inf, np.nan]),
+    other=st.sampled_from([0.0, -1.0, 5e-324, np.inf, -np.inf]),
+)
+def test_the_dot_product_probe_never_misses_a_lane(n, place, value, other):
+    a, b = np.ones(n), np.full(n, 2.0)
+    assert _execute._all_finite(a, b)
+    if n:
+        i = int(place * n)
+        a[i], b[i] = value, other
+        with np.errstate(all="ignore"):
+            assert not _execute._all_finite(a, b)
+            assert not _execute._all_finite(b, a)
+
+
+def test_a_sum_that_overflows_costs_a_look_and_changes_nothing():
+    x = np.full(2000, 1e200)
+    with np.errstate(all="ignore"):
+        assert not _execute._all_finite(x, x)
+    payload, mask = ops.scm_neg_numpy(x)
+    assert not mask.any()
+    assert (payload == -1e200).all()
+
+
+@pytest.mark.parametrize("name", ["div", "inv", "exp", "pow", "sub"])
+def test_one_bottom_among_many_blocks(name):
+    """Clean blocks, a block that is not, blocks in which the probe rests, clean blocks again."""
+    n = 500_000
+    rng = np.random.default_rng(3)
+    for places in ([0], [n - 1], [40_000, 300_000], []):
+        operands = [rng.uniform(0.5, 2, n) for _ in range(OPS[name].arity)]
+        for operand in operands:
+            operand[places] = np.inf  # x/inf, 1/inf, exp(-inf), inf**-inf: finite results too
+        if name in {"exp", "pow"}:
+            operands[-1][places] = -np.inf
+        out = np.ones(n), np.ones(n, bool)
+        masks = [None] * len(operands)
+        for result in (
+            getattr(ops, f"scm_{name}_numpy")(*operands),
+            getattr(ops, f"scm_{name}_numpy")(*operands, *masks, out=out),
+        ):
+            assert np.flatnonzero(result[1]).tolist() == places
+            assert (result[0][places] == 0).all()
+            assert np.isfinite(result[0]).all()
+
+
 def _peak(function):
     function()
     tracemalloc.start()

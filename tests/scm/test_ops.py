@@ -256,7 +256,7 @@ def test_the_error_state_of_the_caller_is_left_alone(call):
         assert np.geterr() == before
 
 
-@pytest.mark.parametrize("n", [1, 1000, 65536, 65537, 131073, 200_001])
+@pytest.mark.parametrize("n", [1, 1000, 1001, 8192, 8193, 65537, 262_144, 262_145, 400_001])
 @pytest.mark.parametrize("name", ["add", "div", "exp"])
 def test_blocks_change_nothing(call, name, n):
     rng = np.random.default_rng(n)

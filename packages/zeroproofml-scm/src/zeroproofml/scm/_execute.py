@@ -38,6 +38,7 @@ __all__ = ["execute", "fill"]
 
 _BOOL = np.dtype(np.bool_)
 _BLOCK_BYTES = 256 * 1024  # a block, its mask and one more operand stay in L2
+_WHOLE_BYTES = 1024 * 1024  # up to here blocks only cost calls
 _INT_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
 _SMALL = 1000  # below it, calls cost more than passes
 _ROW = 8192  # lanes of one dot product
@@ -75,8 +76,10 @@ def _all_finite(a: Plane, b: Plane) -> bool:
     n = a.size
     if n <= _ROW:
         return math.isfinite(a.dot(b))
+    if not math.isfinite(a[:_ROW].dot(b[:_ROW])):  # where ⊥ is common, one row tells
+        return False
     cut = n - n % _ROW
-    rows = np.vecdot(a[:cut].reshape(-1, _ROW), b[:cut].reshape(-1, _ROW))
+    rows = np.vecdot(a[_ROW:cut].reshape(-1, _ROW), b[_ROW:cut].reshape(-1, _ROW))
     if np.count_nonzero(np.isfinite(rows)) < rows.size:
         return False
     return cut == n or math.isfinite(a[cut:].dot(b[cut:]))
@@ -173,7 +176,7 @@ def _run_blocks(
     """
     step = _BLOCK_BYTES // r.itemsize
     parts = [_flat(array, r.shape) for array in (*operands, *masks, r, m)]
-    if r.size <= 2 * step or any(part is False for part in parts):
+    if r.nbytes <= _WHOLE_BYTES or any(part is False for part in parts):
         kernel(*operands, out=r)
         _finish(r, m, operands, checks, masks, True)
         return
@@ -248,7 +251,7 @@ def _execute_plain(
     kernel, first = real_kernel_for(op.name), operands[0]
     m = np.zeros(first.shape, np.bool_)
     with np.errstate(all="ignore"):
-        if first.nbytes <= 2 * _BLOCK_BYTES:
+        if first.nbytes <= _WHOLE_BYTES:
             r = kernel(*operands)
             _finish(r, m, operands, op.check, masks, True)
         else:
