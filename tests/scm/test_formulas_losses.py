@@ -112,6 +112,14 @@ def test_bounded_and_bit_equal_under_scaling(loss, values, j, k):
     assert got == loss(p * 2.0**j, q * 2.0**j, yn * 2.0**k, yd * 2.0**k, xp=np)
 
 
+def test_round_off_stays_within_the_bounds():
+    P, Q = np.random.default_rng(0).normal(size=(2, 10_000))
+    chordal = losses.chordal_loss(P, Q, -Q, P, reduction="none", xp=np)
+    opposite = losses.oriented_chordal_loss(P, Q, -P, -Q, reduction="none", xp=np)
+    assert 1 - 1e-15 <= chordal.min() <= chordal.max() == 1.0
+    assert 2 - 1e-15 <= opposite.min() <= opposite.max() == 2.0
+
+
 @pytest.mark.parametrize("loss", TUPLE_LOSSES)
 def test_a_null_target_has_weight_zero(loss):
     P, Q = np.array([1.0, 1.0]), np.array([0.0, 1.0])
@@ -274,14 +282,16 @@ def test_d14_loss_config_is_frozen():
 
 def test_scm_loss_is_the_weighted_sum_of_its_parts():
     values = np.array([2.0, INF, NAN])
-    P, Q = np.array([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 0.0])
+    P, Q = np.array([1.0, -1.0, -1.0]), np.array([0.05, 0.0, 0.0])
     config = LossConfig(fit_weight=2.0, margin_weight=3.0, sign_weight=5.0, coverage_weight=7.0)
     total, parts = scm_loss(P, Q, lift_targets(values, xp=np), config, tau=0.1, xp=np)
-    # lanes: finite target (cos = 2/√5), opposite infinity (2), infinity without a side (0)
-    assert parts["fit"] == pytest.approx((1 - 2 / math.sqrt(5) + 2.0 + 0.0) / 3)
-    assert parts["margin"] == pytest.approx(0.01)  # the finite lane only
+    # lanes: finite target (2, 1), opposite infinity (2), infinity without a side (0)
+    cosine = 2.05 / math.sqrt(5 * 1.0025)
+    assert parts["fit"] == pytest.approx((1 - cosine + 2.0 + 0.0) / 3)
+    assert parts["margin"] == pytest.approx(0.0025)  # the finite lane only
     assert parts["sign"] == pytest.approx(2.0)  # the lane with a side only
-    assert parts["coverage"] == pytest.approx((0.95 - 1 / (1 + math.e)) ** 2)
+    soft = (1 / (1 + math.exp(0.5)) + 2 / (1 + math.e)) / 3
+    assert parts["coverage"] == pytest.approx((0.95 - soft) ** 2)
     want = sum(k * parts[n] for k, n in zip((2, 3, 5, 7), parts, strict=False))
     assert total == parts["total"] == pytest.approx(want)
     assert list(parts) == ["fit", "margin", "sign", "coverage", "total"]

@@ -57,6 +57,10 @@ def test_decode_of_complex_tuples_is_right_at_the_limits():
     payload, mask = projective.decode(P, Q, xp=np)
     assert not mask.any()
     np.testing.assert_allclose(payload, [1, 0.5 - 0.5j], rtol=1e-14)
+    top = np.finfo(np.float64).max  # here only the unscaled quotient is right
+    payload, mask = projective.decode(np.array([0.75 * top]), np.array([0.4 + 0.4j]), xp=np)
+    assert not mask.any()
+    np.testing.assert_allclose(payload / top, [0.9375 - 0.9375j], rtol=1e-14)
 
 
 def test_d15_renormalize_does_not_lose_large_or_small_tuples():
