@@ -113,9 +113,10 @@ def test_34_jit_vmap_and_grad(built):
     np.testing.assert_allclose(rows[0], eager[1], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_18_numerical_derivatives(built):
     layer, apply = built
-    check_grads(apply, (layer, jnp.asarray(X)), order=2, modes=("fwd", "rev"), rtol=1e-4, atol=1e-4)
+    check_grads(jax.jit(apply), (layer, jnp.asarray(X)), order=2, modes=("fwd", "rev"), rtol=1e-4, atol=1e-4)
 
 
 def test_34_init_is_deterministic():
@@ -130,9 +131,9 @@ def test_34_init_is_deterministic():
 
 
 def test_initial_values():
-    layer = SCMRationalLayer.init(jax.random.key(0), 999, 2)
+    layer = SCMRationalLayer.init(jax.random.key(0), 99, 2)
     assert layer.denominator.tolist() == [1.0, 0.0, 0.0]
-    assert 0.008 < jnp.std(layer.numerator) < 0.012
+    assert 0.007 < jnp.std(layer.numerator) < 0.013
     head = ProjectiveRationalMultiHead.init(jax.random.key(0), 100, 9, 99)
     assert head.num_weights.shape == (100, 10)
     assert head.den_weights.shape == (100,)

@@ -3,7 +3,8 @@
 Each layer is a frozen dataclass and a pytree: its parameters are the leaves, every option is static.
 ``Layer.init(key, …)`` draws the parameters; the constructor takes them as they are. The mathematics
 is ``zeroproofml.scm.formulas``; here it gets parameters and gradient gates. ``gradient_policy`` is a
-static field (PROJECT unless said), never read from a context. Parameter names, formulas and results
+static field (PROJECT unless said), never read from a context. Calls are compiled, eager ones too.
+Parameter names, formulas and results
 are those of ``zeroproofml.torch.layers``.
 """
 
@@ -13,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,12 @@ Basis = str | Callable[[jax.Array, int], jax.Array]
 Pair = tuple[jax.Array, jax.Array]
 
 _stop = jax.lax.stop_gradient
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _compiled(method: _Method) -> _Method:
+    """``jax.jit`` of a method, its type kept; the layer is a pytree whose options are static."""
+    return cast("_Method", jax.jit(method))
 
 
 def _input(name: str, value: Any, like: Any) -> jax.Array:
@@ -170,7 +177,11 @@ class SCMRationalLayer:
             SCMValueError: a mask that does not broadcast to x's shape.
         """
         x = _input("x", x, self.numerator.dtype)
-        absent = _absent(_mask(mask, x), x)
+        return self._run(x, _mask(mask, x))
+
+    @_compiled
+    def _run(self, x: jax.Array, mask: jax.Array | None) -> Pair:
+        absent = _absent(mask, x)
         policy = self.gradient_policy
         payload, bottom, _, _ = rational.rational(
             sanitise(x, absent, policy),
@@ -277,9 +288,13 @@ class ProjectiveRationalMultiHead:
             SCMTypeError: complex or bool input.
             SCMValueError: other shapes.
         """
-        policy = self.gradient_policy
         z_num = _input("z_num", z_num, self.num_weights.dtype)
         z_den = _input("z_den", z_den, self.den_weights.dtype)
+        return self._run(z_num, z_den)
+
+    @_compiled
+    def _run(self, z_num: jax.Array, z_den: jax.Array) -> Pair:
+        policy = self.gradient_policy
         P, Q = heads.rational_head(
             sanitise(z_num, ~jnp.isfinite(z_num), policy),
             sanitise(z_den, ~jnp.isfinite(z_den), policy),
@@ -380,6 +395,10 @@ class AngularProjectiveHead:
         if features.ndim == 0 or features.shape[-1] != self.weight.shape[1]:
             msg = f"features {features.shape} must end in {self.weight.shape[1]}"
             raise SCMValueError(msg)
+        return self._run(features)
+
+    @_compiled
+    def _run(self, features: jax.Array) -> Pair:
         policy = self.gradient_policy
         absent = ~jnp.isfinite(features)
         # A row with a non-finite feature is a NaN tuple, and no product 0·inf reaches the weights.
@@ -445,7 +464,11 @@ class SCMNorm:
             SCMValueError: eps out of range, or a mask that does not broadcast to x's shape.
         """
         x = _input("x", x, float)
-        absent = _absent(_mask(mask, x), x)
+        return self._run(x, _mask(mask, x))
+
+    @_compiled
+    def _run(self, x: jax.Array, mask: jax.Array | None) -> Pair:
+        absent = _absent(mask, x)
         policy = self.gradient_policy
         payload, bottom = norm.norm(sanitise(x, absent, policy), absent, self.eps, xp=jnp)
         return gate(payload, bottom, policy), bottom
@@ -476,9 +499,12 @@ class SCMSoftmax:
             SCMValueError: a mask that does not broadcast to x's shape.
         """
         x = _input("x", x, float)
-        given = _mask(mask, x)
+        return self._run(x, _mask(mask, x))
+
+    @_compiled
+    def _run(self, x: jax.Array, mask: jax.Array | None) -> Pair:
         policy = self.gradient_policy
         payload, bottom = norm.softmax(
-            sanitise(x, _absent(given, x), policy), given, xp=jnp, stop_gradient=_stop
+            sanitise(x, _absent(mask, x), policy), mask, xp=jnp, stop_gradient=_stop
         )
         return gate(payload, bottom, policy), bottom
