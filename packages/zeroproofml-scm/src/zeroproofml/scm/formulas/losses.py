@@ -93,18 +93,32 @@ def _at_most(x: Any, top: float, *, xp: Any) -> Any:
     return xp.where(x > top, top, x)
 
 
-def _chordal(P: Any, Q: Any, Yn: Any, Yd: Any, *, xp: Any) -> Any:
-    p, q, null = unit_tuple(P, Q, xp=xp)
-    yn, yd, _ = unit_tuple(Yn, Yd, xp=xp)
+def _chordal(p: Any, q: Any, yn: Any, yd: Any, null: Any, *, xp: Any) -> Any:
     cross = abs2(p * yd - q * yn, xp=xp)
     return xp.where(null, 1.0, _at_most(cross, 1.0, xp=xp))
 
 
-def _oriented(P: Any, Q: Any, Yn: Any, Yd: Any, *, xp: Any) -> Any:
-    p, q, null = unit_tuple(P, Q, xp=xp)
-    yn, yd, _ = unit_tuple(Yn, Yd, xp=xp)
+def _oriented(p: Any, q: Any, yn: Any, yd: Any, null: Any, *, xp: Any) -> Any:
     half = 0.5 * (abs2(p - yn, xp=xp) + abs2(q - yd, xp=xp))
     return xp.where(null, 1.0, _at_most(half, 2.0, xp=xp))
+
+
+def _units(P: Any, Q: Any, Yn: Any, Yd: Any, *, xp: Any) -> tuple[Any, Any, Any, Any, Any]:
+    p, q, null = unit_tuple(P, Q, xp=xp)
+    yn, yd, _ = unit_tuple(Yn, Yd, xp=xp)
+    return p, q, yn, yd, null
+
+
+def _oriented_lanes(
+    P: Any, Q: Any, Yn: Any, Yd: Any, undirected: Any, weight: Any, *, xp: Any
+) -> tuple[Any, Any]:
+    """Loss and weight of each lane; the sign-blind form where undirected."""
+    P, Q, Yn, Yd, w = _lanes(P, Q, Yn, Yd, weight, xp=xp)
+    units = _units(P, Q, Yn, Yd, xp=xp)
+    loss = _oriented(*units, xp=xp)
+    if undirected is not None:
+        loss = xp.where(undirected, _chordal(*units, xp=xp), loss)
+    return loss, w
 
 
 @quiet
@@ -136,7 +150,7 @@ def chordal_loss(
     1.0
     """
     P, Q, Yn, Yd, w = _lanes(P, Q, Yn, Yd, weight, xp=xp)
-    return _reduce(_chordal(P, Q, Yn, Yd, xp=xp), w, reduction, xp=xp)
+    return _reduce(_chordal(*_units(P, Q, Yn, Yd, xp=xp), xp=xp), w, reduction, xp=xp)
 
 
 @quiet
@@ -165,10 +179,7 @@ def oriented_chordal_loss(
     2.0
     """
     same_shape(P=P, undirected=undirected)
-    P, Q, Yn, Yd, w = _lanes(P, Q, Yn, Yd, weight, xp=xp)
-    loss = _oriented(P, Q, Yn, Yd, xp=xp)
-    if undirected is not None:
-        loss = xp.where(undirected, _chordal(P, Q, Yn, Yd, xp=xp), loss)
+    loss, w = _oriented_lanes(P, Q, Yn, Yd, undirected, weight, xp=xp)
     return _reduce(loss, w, reduction, xp=xp)
 
 
@@ -314,8 +325,7 @@ def sign_consistency_loss(
     same_shape(P=P, Q=Q, Yn=Yn, Yd=Yd, weight=weight, selected=selected)
     chosen = xp.abs(Yd) <= band if selected is None else selected
     w = _weights(weight, P, xp=xp)
-    P, Q, Yn, Yd, here = _lanes(P, Q, Yn, Yd, xp.where(chosen, w, 0.0), xp=xp)
-    loss = _oriented(P, Q, Yn, Yd, xp=xp)
+    loss, here = _oriented_lanes(P, Q, Yn, Yd, None, xp.where(chosen, w, 0.0), xp=xp)
     if normalize == "selected" or reduction != "mean":
         return _reduce(loss, here, reduction, xp=xp)
     return _ratio(_reduce(loss, here, "sum", xp=xp), xp.sum(w), xp=xp)
@@ -536,22 +546,24 @@ def scm_loss(
     Yn, Yd, weight = targets.numerator, targets.denominator, targets.weight
     same_shape(P=P, Q=Q, **targets._asdict())
     directed = targets.orientation != 0
+    selected = directed & (xp.abs(Yd) <= config.sign_band)
     terms: dict[str, Any] = {}
-    if config.fit_weight:
-        if config.fit == "oriented":
-            undirected = targets.is_bottom & ~directed
-            terms["fit"] = oriented_chordal_loss(
-                P, Q, Yn, Yd, undirected=undirected, weight=weight, xp=xp
-            )
-        elif config.fit == "chordal":
-            terms["fit"] = chordal_loss(P, Q, Yn, Yd, weight=weight, xp=xp)
-        else:
-            terms["fit"] = implicit_loss(P, Q, Yn, Yd, config.gamma, weight=weight, xp=xp)
+    oriented = config.fit == "oriented" and config.fit_weight
+    if oriented:
+        undirected = targets.is_bottom & ~directed
+        lanes, w = _oriented_lanes(P, Q, Yn, Yd, undirected, weight, xp=xp)
+        terms["fit"] = _reduce(lanes, w, "mean", xp=xp)
+    elif config.fit_weight and config.fit == "chordal":
+        terms["fit"] = chordal_loss(P, Q, Yn, Yd, weight=weight, xp=xp)
+    elif config.fit_weight:
+        terms["fit"] = implicit_loss(P, Q, Yn, Yd, config.gamma, weight=weight, xp=xp)
     if config.margin_weight:
         finite = xp.where(targets.is_bottom, 0.0, weight)
         terms["margin"] = margin_loss(Q, tau, weight=finite, xp=xp)
-    if config.sign_weight:
-        selected = directed & (xp.abs(Yd) <= config.sign_band)
+    if config.sign_weight and oriented:  # a lane with a side has the oriented loss already
+        here, w = xp.where(selected, lanes, 0.0), xp.where(selected, w, 0.0)
+        terms["sign"] = _reduce(here, w, "mean", xp=xp)
+    elif config.sign_weight:
         terms["sign"] = sign_consistency_loss(P, Q, Yn, Yd, selected=selected, weight=weight, xp=xp)
     if config.coverage_weight:
         terms["coverage"] = soft_coverage_loss(
