@@ -48,6 +48,15 @@ if TYPE_CHECKING:
         sign_consistency_loss,
         soft_coverage_loss,
     )
+    from zeroproofml.torch.tensor import SCMTensor
+    from zeroproofml.torch.training import (
+        JsonlLogger,
+        LinearRamp,
+        LossCurriculum,
+        SCMTrainer,
+        TrainerConfig,
+        TrainingReport,
+    )
 
 _HOMES = {
     "zeroproofml.scm.cause": ("Cause",),
@@ -86,6 +95,15 @@ _HOMES = {
         "sign_consistency_loss",
         "soft_coverage_loss",
     ),
+    "zeroproofml.torch.tensor": ("SCMTensor",),
+    "zeroproofml.torch.training": (
+        "JsonlLogger",
+        "LinearRamp",
+        "LossCurriculum",
+        "SCMTrainer",
+        "TrainerConfig",
+        "TrainingReport",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -95,8 +113,11 @@ __all__ = [
     "GradientPolicy",
     "InferenceConfig",
     "InferenceResult",
+    "JsonlLogger",
     "Label",
+    "LinearRamp",
     "LossConfig",
+    "LossCurriculum",
     "ProjectiveNormalize",
     "ProjectiveRationalMultiHead",
     "SCMInferenceWrapper",
@@ -104,7 +125,11 @@ __all__ = [
     "SCMNorm",
     "SCMRationalLayer",
     "SCMSoftmax",
+    "SCMTensor",
+    "SCMTrainer",
     "Targets",
+    "TrainerConfig",
+    "TrainingReport",
     "__version__",
     "chordal_loss",
     "coverage",

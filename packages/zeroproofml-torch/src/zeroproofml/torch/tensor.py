@@ -176,6 +176,9 @@ class SCMTensor(Operators):
         return self._wrap(self._planes._replace(payload=parts))
 
     def __len__(self) -> int:
+        if not self.ndim:  # torch.tensor(x) arrives here
+            msg = "a 0-d SCMTensor has no length, and is no plain tensor; use .filled or .to_ieee()"
+            raise SCMTypeError(msg)
         return len(self.payload)
 
     def __iter__(self) -> Iterator[SCMTensor]:

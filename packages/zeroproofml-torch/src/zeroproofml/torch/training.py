@@ -51,6 +51,7 @@ class _State:
     epoch: int = 0
     step: int = 0
     batch: int = 0  # batches of this epoch that are consumed
+    exhausted: bool = False  # and the loader has said that there are no more
     skips: int = 0
     skips_in_a_row: int = 0
     low_coverage_epochs: int = 0
@@ -161,7 +162,7 @@ class SCMTrainer:
                 metrics.update(validation)
                 stopped = self._judge(found)
             history.append(metrics)
-            self._state.epoch, self._state.batch = epoch + 1, 0
+            self._state.epoch, self._state.batch, self._state.exhausted = epoch + 1, 0, False
             self._step_scheduler("epoch", metrics["loss"])
             if val_loader is not None:
                 self._step_scheduler("validation", metrics["val_loss"])
@@ -181,6 +182,7 @@ class SCMTrainer:
         while group := list(itertools.islice(batches, size)):
             loss = self._train_group(group, metrics)
             self._state.batch += len(group)
+            self._state.exhausted = len(group) < size
             self._rng = checkpoint.rng_state(generators)
             if self.progress is not None:
                 self.progress.advance(len(group), epoch=self._state.epoch, loss=float(loss))
@@ -200,7 +202,8 @@ class SCMTrainer:
                 checkpoint.restore_rng(resume, generators)
             self._epoch_rng = self._rng = checkpoint.rng_state(generators)
         batches = iter(loader)
-        for _ in range(self._state.batch):
+        # A loader may draw from its generator when it ends, so its end is skipped like a batch.
+        for _ in range(self._state.batch + self._state.exhausted):
             next(batches, None)
         if self._state.batch and resume is not None:
             checkpoint.restore_rng(resume, generators)
