@@ -436,7 +436,10 @@ class Tree:
             _unsafe(source, "is not there, or neither file nor directory")
         if self.kind(target) is not None:
             _unsafe(target, "exists already")
-        with self._existing_parent(source) as (old, name), self._existing_parent(target) as (new, final):
+        with (
+            self._existing_parent(source) as (old, name),
+            self._existing_parent(target) as (new, final),
+        ):
             ends = {}
             if old.fd is not None and new.fd is not None:
                 ends = {"src_dir_fd": old.fd, "dst_dir_fd": new.fd}

@@ -26,16 +26,9 @@ from zeroproofml.report.contract.strict_json import canonical, sha256
 from zeroproofml.report.errors import FileInvalid, ReportError, RunInvalid, UsageError
 from zeroproofml.report.lock import OWNER, RunLock
 from zeroproofml.report.replay import JOURNAL, Replay, first_link, read_journal
-from zeroproofml.report.rundir import (
-    RawRun,
-    State,
-    load_raw_run,
-    read_record,
-    reopening,
-    tree_state,
-    validate_run_dir,
-)
+from zeroproofml.report.rundir import RawRun, load_raw_run, validate_run_dir
 from zeroproofml.report.seeddir import SeedRead, read_seed_dir, walk
+from zeroproofml.report.state import State, read_record, reopening, tree_state
 
 __all__ = ["RunWriter", "utc_now"]
 
