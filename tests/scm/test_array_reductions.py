@@ -55,8 +55,9 @@ def test_the_ufunc_methods_and_numpys_functions_are_the_same(m):
     for name, function in PLAIN.items():
         assert np.array_equal(function(m, axis=0).payload, getattr(m, name)(axis=0).payload)
         assert function(m).cause == 12
-    with pytest.raises(TypeError):
-        np.sum(m, dtype=np.float32)
+    for options in ({"dtype": np.float32}, {"out": np.zeros(3)}, {"initial": 1.0}):
+        with pytest.raises(SCMTypeError, match=rf"numpy\.sum.*{next(iter(options))}"):
+            np.sum(m, **options)
 
 
 def test_an_overflow_is_bottom_overflow():

@@ -6,7 +6,6 @@ listed is refused by name: a function that does not know ⊥ must not see a payl
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FUNCTIONS", "apply_reduce", "apply_ufunc"]
+__all__ = ["apply_function", "apply_reduce", "apply_ufunc"]
 
 _OPERATIONS: dict[np.ufunc, Op] = {
     np.add: OPS["add"],
@@ -207,30 +206,54 @@ def _per_plane(function: Callable[..., Any]) -> Callable[..., Planes]:
     return apply
 
 
-FUNCTIONS: MappingProxyType[Any, Callable[..., Planes]] = MappingProxyType(
-    {
-        np.concatenate: lambda arrays, axis=0: _join(np.concatenate, arrays, axis),
-        np.stack: lambda arrays, axis=0: _join(np.stack, arrays, axis),
-        np.where: _where,
-        np.reshape: _per_plane(np.reshape),
-        np.ravel: _per_plane(np.ravel),
-        np.transpose: _per_plane(np.transpose),
-        np.squeeze: _per_plane(np.squeeze),
-        np.expand_dims: _per_plane(np.expand_dims),
-        np.broadcast_to: _per_plane(np.broadcast_to),
-        np.moveaxis: _per_plane(np.moveaxis),
-        np.take: _per_plane(np.take),
-        np.sum: lambda a, axis=None, keepdims=False: reductions.reduce(np.add, a, axis, keepdims),
-        np.prod: lambda a, axis=None, keepdims=False: reductions.reduce(
-            np.multiply, a, axis, keepdims
-        ),
-        np.mean: lambda a, axis=None, keepdims=False: reductions.mean(a, axis, keepdims),
-        np.min: lambda a, axis=None, keepdims=False: reductions.extreme(
-            np.minimum, a, axis, keepdims
-        ),
-        np.max: lambda a, axis=None, keepdims=False: reductions.extreme(
-            np.maximum, a, axis, keepdims
-        ),
-    }
-)
-"""NumPy functions that take SCMArrays, over planes."""
+def _concatenate(arrays: Sequence[Any], axis: Any = 0) -> Planes:
+    return _join(np.concatenate, arrays, axis)
+
+
+def _stack(arrays: Sequence[Any], axis: Any = 0) -> Planes:
+    return _join(np.stack, arrays, axis)
+
+
+def _reduction(function: Callable[..., Planes], *ufunc: np.ufunc) -> Callable[..., Planes]:
+    def reduced(a: Planes, axis: Any = None, keepdims: bool = False) -> Planes:
+        return function(*ufunc, a, axis, keepdims)
+
+    return reduced
+
+
+_FUNCTIONS: dict[Any, Callable[..., Planes]] = {
+    np.concatenate: _concatenate,
+    np.stack: _stack,
+    np.where: _where,
+    np.reshape: _per_plane(np.reshape),
+    np.ravel: _per_plane(np.ravel),
+    np.transpose: _per_plane(np.transpose),
+    np.squeeze: _per_plane(np.squeeze),
+    np.expand_dims: _per_plane(np.expand_dims),
+    np.broadcast_to: _per_plane(np.broadcast_to),
+    np.moveaxis: _per_plane(np.moveaxis),
+    np.take: _per_plane(np.take),
+    np.sum: _reduction(reductions.reduce, np.add),
+    np.prod: _reduction(reductions.reduce, np.multiply),
+    np.mean: _reduction(reductions.mean),
+    np.min: _reduction(reductions.extreme, np.minimum),
+    np.max: _reduction(reductions.extreme, np.maximum),
+}
+
+
+def apply_function(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Planes:
+    """Call a listed NumPy function on planes.
+
+    Raises:
+        SCMTypeError: a function, or an option of it, that is not listed.
+    """
+    if function not in _FUNCTIONS:
+        msg = f"numpy.{function.__name__} does not know ⊥; call it on .to_ieee() or .payload"
+        raise SCMTypeError(msg)
+    try:
+        return _FUNCTIONS[function](*args, **kwargs)
+    except SCMTypeError:
+        raise
+    except TypeError as error:  # an option such as out= or dtype=
+        msg = f"numpy.{function.__name__} on an SCMArray: {error}"
+        raise SCMTypeError(msg) from error

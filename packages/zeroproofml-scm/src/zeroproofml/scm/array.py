@@ -10,7 +10,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from zeroproofml.scm import _reductions as reductions
 from zeroproofml.scm._planes import Planes, canonical, each, seal, unify
 from zeroproofml.scm._text import explain, show
-from zeroproofml.scm._ufuncs import FUNCTIONS, apply_reduce, apply_ufunc
+from zeroproofml.scm._ufuncs import apply_function, apply_reduce, apply_ufunc
 from zeroproofml.scm.bridge import to_ieee
 from zeroproofml.scm.cause import Cause, count_causes
 from zeroproofml.scm.errors import BottomError, SCMTypeError, SCMValueError
@@ -354,12 +354,8 @@ class SCMArray(NDArrayOperatorsMixin):
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if func not in FUNCTIONS:
-            msg = f"numpy.{func.__name__} does not know ⊥; call it on .to_ieee() or .payload"
-            raise SCMTypeError(msg)
-        return self._wrap(
-            FUNCTIONS[func](*map(_strip, args), **{k: _strip(v) for k, v in kwargs.items()})
-        )
+        stripped = {name: _strip(value) for name, value in kwargs.items()}
+        return self._wrap(apply_function(func, [_strip(arg) for arg in args], stripped))
 
     # --- reduce ---------------------------------------------------------------------------------
 
@@ -507,7 +503,7 @@ def _number_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def _strip(value: Any) -> Any:
-    """Planes for SCMArrays, also inside a list, as ``FUNCTIONS`` take them."""
+    """Planes for SCMArrays, also inside a list, as ``apply_function`` takes them."""
     if isinstance(value, SCMArray):
         return value._planes
     if isinstance(value, (list, tuple)) and any(isinstance(item, SCMArray) for item in value):

@@ -22,7 +22,7 @@ __all__: list[str] = []  # pytest finds the hooks by their names
 
 
 class _Wrong(Exception):
-    """A case failed."""
+    """What a failing case says; not an error of ours."""
 
 
 class _CaseItem(pytest.Item):
