@@ -111,7 +111,9 @@ def _in_place(
     html: bool,
     baseline_run_dir: str | None,
 ) -> Outcome:
-    block, notes = _baseline(raw, baseline_run_dir, path, manifest, "")
+    entry = _entry(manifest, derive.PAIRED)
+    known = seen.paired if entry == seen.hashes.get(derive.PAIRED) else None
+    block, notes = _baseline(raw, baseline_run_dir, path, manifest, "", known)
     sticky = HTML in {entry.path for entry in manifest.files}
     files = derive.derive(raw, derive.Options(html=html or sticky, baseline=block))
     there = {p: seen.hashes.get(p) for p in seen.present if _is_derived(p)}
@@ -217,7 +219,12 @@ def _apart(
 
 
 def _baseline(
-    raw: RawRun, given: str | None, path: str, manifest: Manifest | None, aside: str
+    raw: RawRun,
+    given: str | None,
+    path: str,
+    manifest: Manifest | None,
+    aside: str,
+    known: PairedStats | None = None,
 ) -> tuple[Baseline | None, tuple[str, ...]]:
     """The baseline to embed: the one given, else the sealed block, else none (said if lost)."""
     if given is not None:
@@ -225,6 +232,8 @@ def _baseline(
             msg = f"--baseline-run-dir: {given}: no such directory"
             raise UsageError(msg, hint="name a run directory")
         return _block(raw, load_benchmark_run(given)), ()
+    if known is not None:
+        return known.baseline, ()
     entry = _entry(manifest, derive.PAIRED)
     if entry is None:
         return None, ()

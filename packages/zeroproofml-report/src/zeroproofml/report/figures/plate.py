@@ -8,6 +8,7 @@ date, scripts, tooltips, random ids) can come along.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ pygal.etree.etree.to_etree()
 sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, pygal.PluginImportFixer)]
 
 _CAPTION_LINE = 18
+_MOST_DRAWN = 256
+_DRAWN: dict[str, svg.Node] = {}
 _EDGE = 1e-7  # pygal drops the label of a tick that lies exactly on the upper edge
 
 
@@ -148,6 +151,14 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
         A checked tree with light colours.
     """
     ident = plate_id(slug, index, plate)
+    if ident not in _DRAWN:  # a page shows the plates that a sheet holds: each is drawn once
+        if len(_DRAWN) >= _MOST_DRAWN:
+            _DRAWN.clear()
+        _DRAWN[ident] = _draw(plate, ident)
+    return copy.deepcopy(_DRAWN[ident])
+
+
+def _draw(plate: Plate, ident: str) -> svg.Node:
     captions = _captions(plate, SIZE.width - 4)
     lift = _CAPTION_LINE * (max(len(captions), plate.caption_lines) - 1) if captions else 0
     total = plate.height + lift

@@ -13,6 +13,7 @@ from zeroproofml.report.figures.style import DARK, FONT, LIGHT
 from zeroproofml.report.pages.model import (
     Cell,
     Code,
+    Column,
     Figure,
     Notice,
     Page,
@@ -25,6 +26,7 @@ __all__ = ["MOST_PAGE", "render"]
 
 MOST_PAGE = 6_000_000
 _OPEN_ROWS = 24
+_LONG = 28
 
 
 def render(page: Page) -> str:
@@ -46,6 +48,8 @@ def render(page: Page) -> str:
         dark=DARK,
         font=FONT,
         open_rows=_OPEN_ROWS,
+        sides_of=_sides,
+        cells_of=_cells,
     )
     if len(text.encode()) > MOST_PAGE:
         msg = f"page {page.title!r}: above {MOST_PAGE} bytes; reduce the points of its figures"
@@ -72,6 +76,20 @@ def _template() -> jinja2.Template:
     environment.filters["words"] = _words
     source = resources.files(__package__ or "").joinpath("page.html.j2").read_text("utf-8")
     return environment.from_string(source)
+
+
+def _sides(columns: tuple[Column, ...]) -> tuple[bool, ...]:
+    return tuple(column.align == "left" for column in columns)
+
+
+def _cells(row: tuple[Cell, ...], sides: tuple[bool, ...]) -> list[tuple[str, bool, str]]:
+    """Class, whether it is code, and text of each cell: tables of thousands of rows stay quick."""
+    made = []
+    for cell, left in zip(row, sides, strict=True):
+        words, is_code = str(cell), isinstance(cell, Code)
+        side = "l long" if left and not is_code and len(words) > _LONG else "l" if left else ""
+        made.append((side, is_code, words))
+    return made
 
 
 def _words(cell: Cell) -> str:
