@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zeroproofml.benchmarks import domains
+from zeroproofml.benchmarks import config, domains, provenance
+from zeroproofml.report.contract.provenance import Source
 
 TOY = Path(__file__).with_name("toy_domain.py")
 _START = (
@@ -24,6 +25,22 @@ def toy() -> Path:
     """The toy domain is known in every test here; the path of its file."""
     domains.load_file(TOY)
     return TOY
+
+
+@pytest.fixture(scope="module")
+def fixed_identity():
+    """Code, environment and source are read once: they do not change in a test that runs often."""
+    domains.load_file(TOY)
+    names = ("commit", "dirty", "diff_sha256", "how")
+    nothing = {**dict.fromkeys(names), "reasons": dict.fromkeys(names, "installed")}
+    source, code = Source.model_validate(nothing), provenance.code(())
+    environment = provenance.environment(config.resolve("toy").config, ())
+    patch = pytest.MonkeyPatch()
+    patch.setattr(provenance, "source", lambda: source)
+    patch.setattr(provenance, "code", lambda frameworks: code)
+    patch.setattr(provenance, "environment", lambda *given: environment)
+    yield
+    patch.undo()
 
 
 @pytest.fixture

@@ -14,36 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from zeroproofml.benchmarks import config, domains, provenance, run_benchmark, validate_run_dir
+from zeroproofml.benchmarks import config, run_benchmark, validate_run_dir
 from zeroproofml.report import _fs
-from zeroproofml.report.contract.provenance import Source
 from zeroproofml.report.errors import ReportError
 from zeroproofml.report.rundir import run_state, verify_run
 
 SEEDS = (1, 2)
 CHANGES = {"write", "fsync", "replace", "rename", "mkdir", "remove"}
 FAULTS = {"open", "write", "fsync", "replace", "rename", "mkdir"}
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fixed_identity")]
 
 
 class Killed(BaseException):
     """The process is gone: nothing after this call happens."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _same_identity():
-    """Identities are read once: they do not change here, and cost more than a whole run."""
-    domains.load_file(Path(__file__).with_name("toy_domain.py"))
-    names = ("commit", "dirty", "diff_sha256", "how")
-    nothing = {**dict.fromkeys(names), "reasons": dict.fromkeys(names, "installed")}
-    source, code = Source.model_validate(nothing), provenance.code(())
-    environment = provenance.environment(config.resolve("toy").config, ())
-    patch = pytest.MonkeyPatch()
-    patch.setattr(provenance, "source", lambda: source)
-    patch.setattr(provenance, "code", lambda frameworks: code)
-    patch.setattr(provenance, "environment", lambda *given: environment)
-    yield
-    patch.undo()
 
 
 def go(root, flag="none", seeds=SEEDS, **more):
@@ -127,10 +110,14 @@ class Durable(Sweep):
         made = super().__call__(operation, path, action, arguments)
         # A new file or folder may get the number of one that is gone, but not its content.
         if operation == "open" and len(arguments) > 1 and arguments[1] & os.O_EXCL:
-            self.files.pop(os.fstat(made).st_ino, None)
+            self._forget(os.fstat(made).st_ino)
         if operation == "mkdir" and (self.root / path).is_dir():
-            self.folders.pop((self.root / path).stat().st_ino, None)
+            self._forget((self.root / path).stat().st_ino)
         return made
+
+    def _forget(self, inode):
+        self.files.pop(inode, None)
+        self.folders.pop(inode, None)
 
     def _remember(self, path):
         """What is there at the start is durable."""
@@ -197,14 +184,14 @@ def settle(root, clean):
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory, _same_identity):
+def clean(tmp_path_factory, fixed_identity):
     root = tmp_path_factory.mktemp("clean") / "run"
     go(root)
     return content(root)
 
 
 @pytest.fixture(scope="module")
-def bases(tmp_path_factory, _same_identity):
+def bases(tmp_path_factory, fixed_identity):
     """Where each scenario starts: nothing, a run killed in seed 2, a sealed run."""
     home = tmp_path_factory.mktemp("bases")
 
