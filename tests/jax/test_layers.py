@@ -116,7 +116,9 @@ def test_34_jit_vmap_and_grad(built):
 @pytest.mark.slow
 def test_18_numerical_derivatives(built):
     layer, apply = built
-    check_grads(jax.jit(apply), (layer, jnp.asarray(X)), order=2, modes=("fwd", "rev"), rtol=1e-4, atol=1e-4)
+    check_grads(
+        jax.jit(apply), (layer, jnp.asarray(X)), order=2, modes=("fwd", "rev"), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_34_init_is_deterministic():

@@ -108,6 +108,7 @@ def elementwise(
     return _CORES[name](entry, *values)
 
 
+@np.errstate(all="ignore")  # without x64 a float64 beyond float32 is cut, and becomes ⊥
 def execute(
     name: str, operands: tuple[Any, ...], masks: tuple[Any, ...]
 ) -> tuple[jax.Array, jax.Array]:
@@ -148,6 +149,7 @@ def _sign(shape: tuple[int, ...], operand: Any, mask: Any) -> tuple[jax.Array, j
     return jnp.where(bottom | null, 0, unit), bottom
 
 
+@np.errstate(all="ignore")
 def sign(x: Any, mask: Any) -> tuple[jax.Array, jax.Array]:
     """The weak sign of judged arguments: by comparison where real, scaled by a power of two where complex.
 

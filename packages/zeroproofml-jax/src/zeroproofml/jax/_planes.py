@@ -70,6 +70,7 @@ def _read_cause(cause: Any, shape: tuple[int, ...]) -> jax.Array:
     return jnp.asarray(array).astype(jnp.uint8)
 
 
+@np.errstate(all="ignore")  # without x64 a float64 beyond float32 is cut, and becomes ⊥
 def canonical(payload: Any, mask: Any = None, cause: Any = None) -> Planes:
     """Read payload, mask and cause, and make them canonical.
 

@@ -47,6 +47,7 @@ def _compiled(method: _Method) -> _Method:
     return cast("_Method", jax.jit(method))
 
 
+@np.errstate(all="ignore")  # without x64 a float64 beyond float32 is cut, and becomes ⊥
 def _input(name: str, value: Any, like: Any) -> jax.Array:
     """A real floating array; integers take the dtype ``like``."""
     if not isinstance(value, (jax.Array, np.ndarray, np.generic)):
