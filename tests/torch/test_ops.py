@@ -1,6 +1,8 @@
 """The thirteen operations on torch: corpus, arguments, shapes, dtypes."""
 
 import math
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from zeroproofml.scm.cause import Cause
 from zeroproofml.scm.errors import SCMTypeError, SCMValueError
 from zeroproofml.scm.optable import OPS
-from zeroproofml.scm.testing import Backend, run_corpus
+from zeroproofml.scm.testing import Backend, assert_no_leak, run_corpus
 from zeroproofml.torch import ops
 
 ALL = tuple(OPS)
@@ -307,3 +309,28 @@ def test_only_declared_causes_exist():
     """The predicates of the table are what the composition runs; they name semantic causes."""
     for row in OPS.values():
         assert all(cause in (Cause.DIV_ZERO, Cause.DOMAIN) for cause, _ in row.faults)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_leaks(name, form):
+    """S02 to S06, and S16 where torch differentiates, on operands with poles and garbage."""
+    rng = np.random.default_rng(0)
+    operands = [
+        np.concatenate([rng.normal(size=5), [0.0, -1.0, 1e308, 5e-324]])
+        for _ in range(OPS[name].arity)
+    ]
+    assert_no_leak(getattr(ops, f"scm_{name}_torch"), *operands, xp=torch)
+
+
+# Acceptance 9.
+def test_threads_emit_no_warning():
+    x = torch.tensor([0.0, 1.0, -1.0, math.inf, math.nan, 1e308], dtype=torch.float64)
+
+    def work(i):
+        with warnings.catch_warnings(record=True) as caught:
+            for name in ALL:
+                _call(name, *[x] * OPS[name].arity)
+        return len(caught)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(8))) == 0

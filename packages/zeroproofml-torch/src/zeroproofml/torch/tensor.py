@@ -32,7 +32,8 @@ class SCMTensor(Operators):
 
     Operators and the listed torch functions compute lane by lane and absorb ⊥; every comparison
     with a ⊥ lane is False. It never turns into a plain tensor by itself: leave with :meth:`filled`,
-    :meth:`to_ieee` or :meth:`regular`. It is a pytree of three tensors.
+    :meth:`to_ieee` or :meth:`regular`. It is a pytree of three tensors. Inside ``torch.compile``
+    write ``torch.matmul(a, b)``: the compiler does not trace ``@`` between foreign objects.
 
     Args:
         payload: numbers, as for the thirteen operations; NaN and ±inf become ⊥ NONFINITE, integers
