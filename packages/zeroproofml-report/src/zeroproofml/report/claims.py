@@ -71,12 +71,21 @@ class _Case:
 
 
 def carries_test(claim: Claim) -> bool:
-    """True for the kinds whose verdict needs a p-value."""
+    """True for the kinds whose verdict needs a p-value.
+
+    >>> from types import SimpleNamespace
+    >>> carries_test(SimpleNamespace(kind="every_seed")), carries_test(SimpleNamespace(kind="bound"))
+    (False, True)
+    """
     return claim.kind != "every_seed"
 
 
 def family_size(claims: Sequence[Claim]) -> int:
-    """How many declared claims carry a test: the size of the one Holm family of a run."""
+    """How many declared claims carry a test: the size of the one Holm family of a run.
+
+    >>> family_size([])
+    0
+    """
     return sum(map(carries_test, claims))
 
 
@@ -90,6 +99,10 @@ def judge(claims: Sequence[Claim], run: Circumstances) -> Judged:
     Returns:
         One result per claim in the same order. An ineligible claim, or one without a p-value,
         takes part in the correction with p = 1.
+
+    >>> run = Circumstances("paper", "standard", "cpu", (1,), False, False, {}, {})
+    >>> judge([], run).family_size
+    0
     """
     size = family_size(claims)
     cases = [_open(claim, run) for claim in claims]

@@ -66,6 +66,11 @@ def mount_reader_commands(target: typer.Typer) -> None:
 
     Args:
         target: the program of this package or of the benchmarks.
+
+    >>> program = typer.Typer()
+    >>> mount_reader_commands(program)
+    >>> [command.name for command in program.registered_commands]
+    ['validate', 'verify', 'compare', 'list']
     """
     target.command("validate")(_validate)
     target.command("verify")(_verify)
@@ -152,7 +157,12 @@ mount_reader_commands(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program and leave with its exit code."""
+    """Run the program and leave with its exit code.
+
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
     given = sys.argv[1:] if arguments is None else arguments
     if given == ["--version"]:  # as an option of typer it would load pydantic for every --help
         from zeroproofml.report._version import __version__

@@ -102,6 +102,8 @@ def refuse_the_old_package() -> None:
 
     Raises:
         NamespaceConflict: it is; exit 2.
+
+    >>> refuse_the_old_package()  # nothing of that name is installed here
     """
     try:
         version = metadata.version("zeroproofml")

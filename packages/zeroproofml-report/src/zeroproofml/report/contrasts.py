@@ -155,6 +155,14 @@ def draft(
 
     Returns:
         A draft; :func:`finished_family` adjusts p within its family.
+
+    >>> error = MetricDefinition(
+    ...     direction="lower", unit="m", bounds=(0.0, None), kind="error", text="distance"
+    ... )
+    >>> mine, theirs = {1: Value(1.0), 2: Value(1.0)}, {1: Value(3.0), 2: Value(None, "nan")}
+    >>> made = draft("a", "b", "d", error, "exploratory", mine, theirs)
+    >>> made.fields["diffs"], made.fields["dropped"]
+    ({'1': 2.0}, {'2': 'nan'})
     """
     sign = sign_of(definition.direction)
     diffs: dict[int, float] = {}
@@ -212,6 +220,10 @@ def draft_unpaired(made: Draft, mean_diff: float | None) -> Draft:
 
     Returns:
         The draft with every paired number ``not_applicable``.
+
+    >>> made = Draft({"mean_diff": 0.5, "p": 0.1}, 0.1)
+    >>> draft_unpaired(made, 2.0).reasons["p"]
+    'not_applicable'
     """
     fields = made.fields | dict.fromkeys(_NUMBERS) | {"share_better": None, "method": None}
     reasons: dict[str, Reason] = dict.fromkeys((*_NUMBERS, "share_better"), "not_applicable")
@@ -236,6 +248,9 @@ def finished_family(
 
     Returns:
         The contrasts, in the order given.
+
+    >>> finished_family([], "nothing")
+    ()
     """
     size = len(drafts) if size is None else size
     adjusted = stats.holm([1.0 if d.p is None else d.p for d in drafts], size)
@@ -269,15 +284,14 @@ def _put(
     found: dict[str, Any], reasons: dict[str, Reason], name: str, make: Callable[[], Any]
 ) -> None:
     """Store a number under the null rule: too few values, or one that doubles cannot hold."""
+    code: Reason = "too_few"
     try:
         value = make()
     except OverflowError:
         value, code = None, "overflow"
-    else:
-        code = "too_few"
-        ends = value if isinstance(value, tuple) else (value,)
-        if value is not None and not all(math.isfinite(end) for end in ends):
-            value, code = None, "overflow"
+    ends = value if isinstance(value, tuple) else (value,)
+    if value is not None and not all(math.isfinite(end) for end in ends):
+        value, code = None, "overflow"
     found[name] = value
     if value is None:
-        reasons[name] = code  # type: ignore[assignment]  # both literals are reasons
+        reasons[name] = code

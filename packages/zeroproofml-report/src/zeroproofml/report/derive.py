@@ -203,6 +203,10 @@ def seed_values(results: Mapping[int, Any]) -> dict[str, dict[str, dict[int, Val
 
     Returns:
         Every metric that an arm has in any seed.
+
+    >>> values = seed_values({1: {"mlp": ArmValues(metrics={"mae": 0.5}, reasons={})}})
+    >>> values["mlp"]["mae"][1].number
+    0.5
     """
     values: dict[str, dict[str, dict[int, Value]]] = {}
     for seed, result in sorted(results.items()):

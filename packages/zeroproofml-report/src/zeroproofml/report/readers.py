@@ -34,6 +34,10 @@ def validate(path: str) -> Answer:
 
     Returns:
         Exit 0 if it is valid, 5 with every finding otherwise.
+
+    >>> validate("no/such/run")
+    Traceback (most recent call last):
+    zeroproofml.report.errors.UsageError: no/such/run: no such directory; name a run directory
     """
     _demand_directory(path)
     manifest: Manifest | None = None
@@ -68,7 +72,12 @@ def verify(
     root_digest: str | None = None,
     baseline_run_dir: str | None = None,
 ) -> Answer:
-    """Verify a sealed run; see :func:`zeroproofml.report.rundir.verify_run`."""
+    """Verify a sealed run; see :func:`zeroproofml.report.rundir.verify_run`.
+
+    >>> verify("no/such/run")
+    Traceback (most recent call last):
+    zeroproofml.report.errors.UsageError: no/such/run: no such directory; name a run directory
+    """
     _demand_directory(path)
     if baseline_run_dir is not None:
         _demand_directory(baseline_run_dir, "--baseline-run-dir: ")
@@ -108,7 +117,12 @@ def verify(
 
 
 def compare(path: str, baselines: Sequence[str], *, allow_mismatch: bool = False) -> Answer:
-    """Compare a run with others; see :func:`zeroproofml.report.compare.compare_benchmark_runs`."""
+    """Compare a run with others; see :func:`zeroproofml.report.compare.compare_benchmark_runs`.
+
+    >>> compare("no/such/run", ["no/other"])
+    Traceback (most recent call last):
+    zeroproofml.report.errors.UsageError: no/such/run: no such directory; name a run directory
+    """
     from zeroproofml.report import compare as comparing
 
     for each in (path, *baselines):
@@ -125,6 +139,10 @@ def list_runs(root: str) -> Answer:
 
     Returns:
         One row per directory that holds a journal or a manifest, sorted by path.
+
+    >>> import tempfile
+    >>> list_runs(tempfile.mkdtemp()).text.endswith(": no run directory")
+    True
     """
     _demand_directory(root)
     rows = [_row(path) for path in _runs(root)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeroproofml.report import apart, compare, derive
+from zeroproofml.report import _beside, compare, derive
 from zeroproofml.report._fs import Tree
 from zeroproofml.report._validate import Inspection
 from zeroproofml.report.contract import Baseline, ClaimsFile, Manifest, PairedStats
@@ -75,10 +75,14 @@ def regenerate(
         RunInvalid, FileInvalid: exit 5, nothing written.
         NothingToReport: exit 7.
         RunLocked: exit 11.
+
+    >>> regenerate("no/such/run")
+    Traceback (most recent call last):
+    zeroproofml.report.errors.UsageError: no/such/run: no such directory; name a run directory
     """
-    apart.demand_run(path)
+    _beside.demand_run(path)
     if out is not None:
-        apart.demand_out(out, path, baseline_run_dir)
+        _beside.demand_out(out, path, baseline_run_dir)
     state = run_state(path)
     if state is State.EMPTY:
         raise _nothing(path)
@@ -188,7 +192,7 @@ def _apart(
 ) -> Outcome:
     """Write the tree elsewhere; also what is left of a damaged run, under a banner."""
     tree = Tree(path)
-    raw, more = apart.what_is_left(tree)
+    raw, more = _beside.what_is_left(tree)
     findings = tuple(dict.fromkeys((*findings, *more)))
     if not raw.results:
         raise _nothing(path)
@@ -204,14 +208,14 @@ def _apart(
         incomplete=run_state(path) in (State.RUNNING, State.RESUMABLE),
     )
     files = derive.derive(raw, options)
-    index = apart.index(
+    index = _beside.index(
         raw,
         derive.deriver(),
         files,
         html=options.html,
         baseline=block.run_id if block else None,
     )
-    written = apart.write_apart(out, files, index)
+    written = _beside.write_apart(out, files, index)
     bad = bool(findings) or options.incomplete
     state = "damaged" if findings else "not sealed" if options.incomplete else "derived"
     verdict = f"{state}, {_verdicts(files)}; raw {raw.raw_digest}"

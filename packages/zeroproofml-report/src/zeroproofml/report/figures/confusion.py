@@ -87,6 +87,10 @@ def confusion_plate(
 
     Returns:
         A plate of height 400; refused lanes count as ⊥.
+
+    >>> made = confusion_plate("scm", ["low", "high"], [[8, 1], [0, 5]], refused=[1, 2])
+    >>> made.account.lanes, made.account.bottom
+    (17, {'refused': 3})
     """
     names = [*(predicted or labels), *(["refused"] if refused is not None else [])]
     if any(len(row) != len(predicted or labels) for row in counts) or len(counts) != len(labels):

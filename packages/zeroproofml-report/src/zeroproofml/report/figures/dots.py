@@ -94,6 +94,12 @@ def dot_plate(
 
     Returns:
         A plate of height 96 + 32 per arm (16 more per reference label).
+
+    >>> from zeroproofml.report.figures.style import arm_style
+    >>> row = Row("scm", arm_style(0), (SeedValue(1, 0.5), SeedValue(2, None, "nan")), 0.5)
+    >>> made = dot_plate(Scale("mae", "mean absolute error"), (row,))
+    >>> made.height, made.account.drawn, dict(made.account.bottom)
+    (128, 1, {'not a number': 1})
     """
     extra = [0.0] if zero else []
     if margin is not None:
@@ -142,6 +148,11 @@ def seed_plate(scale: Scale, rows: tuple[Row, ...]) -> Plate:
 
     Returns:
         A plate of height 96 + 32 per arm.
+
+    >>> from zeroproofml.report.figures.style import arm_style
+    >>> row = Row("scm", arm_style(0), (SeedValue(1, 0.5), SeedValue(2, 0.7)))
+    >>> seed_plate(Scale("mae", "mean absolute error"), (row,)).account.lanes
+    2
     """
     x = _axis(scale, _held(rows, scale.log), [])
     marks: list[Mark] = []

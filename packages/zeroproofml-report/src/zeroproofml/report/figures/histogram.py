@@ -41,6 +41,11 @@ def histogram_plate(
 
     Returns:
         A plate; y is the share of the group's lanes in a bin.
+
+    >>> from zeroproofml.report.figures.style import arm_style
+    >>> made = histogram_plate("abs Q", "share", [("all", arm_style(0), [0.1, 1.0, 0.0])], log=True)
+    >>> made.account.drawn, made.account.bottom
+    (2, {'zero or below': 1})
     """
     kept = [[v for v in values if not log or v > 0] for _, _, values in groups]
     zeros = [len(values) - len(k) for (_, _, values), k in zip(groups, kept, strict=True)]

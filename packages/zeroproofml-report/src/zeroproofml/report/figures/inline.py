@@ -32,6 +32,12 @@ def inline(drawn: plate.Plate, slug: str, index: int) -> Markup:
 
     Returns:
         An ``svg`` element without width and height.
+
+    >>> from zeroproofml.report.figures.axes import linear_axis
+    >>> axis = linear_axis([0.0, 1.0])
+    >>> one = plate.Plate("Line plot", "t", "", axis, axis, 320, plate.Account(0, 0))
+    >>> "var(--ink)" in inline(one, "figure", 0)
+    True
     """
     root = plate.draw(drawn, slug, index)  # checked there, before the variables go in
     del root.attrib["width"], root.attrib["height"]

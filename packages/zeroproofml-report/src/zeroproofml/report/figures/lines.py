@@ -95,6 +95,12 @@ def line_plate(
 
     Returns:
         A plate whose account covers every lane of every series.
+
+    >>> from zeroproofml.report.figures.style import arm_style
+    >>> curve = Series("scm", arm_style(0), (0.0, 1.0, 2.0), (0.0, 0.0, 4.0), (0, 4, 0))
+    >>> made = line_plate("response", "gain", [curve])
+    >>> made.account.drawn, made.account.bottom, made.lines[0].points
+    (2, {'semantic': 1}, ((0.0, 0.0), (1.0, None), (2.0, 4.0)))
     """
     if len(series) > MOST_ARMS:
         msg = f"line_plate: {len(series)} series; at most {MOST_ARMS} on a plate, use several"

@@ -75,6 +75,10 @@ def map_plate(
 
     Returns:
         A plate of height 400 and its key; values beyond ``bounds`` are drawn in the end colours.
+
+    >>> body = [[MapCell(0.5, n=3), MapCell(bottom="sem", n=2)]]
+    >>> map_plate("error", "m", [0, 1, 2], [0, 1], body).account.bottom
+    {'semantic': 2}
     """
     if len(cells) != len(y_edges) - 1 or any(len(row) != len(x_edges) - 1 for row in cells):
         msg = "map_plate: cells need one row per y interval and one column per x interval"

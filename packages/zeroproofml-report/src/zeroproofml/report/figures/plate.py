@@ -129,12 +129,21 @@ def plate_id(slug: str, index: int, plate: Plate) -> str:
     """The id of a plate: a word and ten digits of a hash of everything that it shows.
 
     The same plate in the same place has the same id in every run of every process.
+
+    >>> from zeroproofml.report.figures.axes import linear_axis
+    >>> axis = linear_axis([0.0, 1.0])
+    >>> plate_id("figure", 0, Plate("Line plot", "t", "", axis, axis, 320, Account(0, 0)))[0]
+    'z'
     """
     return "z" + hashlib.sha256(repr((slug, index, plate)).encode()).hexdigest()[:10]
 
 
 def aligned(plates: Sequence[Plate]) -> tuple[Plate, ...]:
-    """The plates of one figure with equal room for their captions, so that plots line up."""
+    """The plates of one figure with equal room for their captions, so that plots line up.
+
+    >>> aligned([])
+    ()
+    """
     lines = max((len(_captions(plate, SIZE.width - 4)) for plate in plates), default=1)
     return tuple(replace(plate, caption_lines=max(lines, 1)) for plate in plates)
 
@@ -149,6 +158,12 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
 
     Returns:
         A checked tree with light colours.
+
+    >>> from zeroproofml.report.figures.axes import linear_axis
+    >>> axis = linear_axis([0.0, 1.0])
+    >>> made = Plate("Line plot", "t", "", axis, axis, 320, Account(0, 0))
+    >>> draw(made, "figure", 0).attrib["viewBox"]
+    '0 0 440 320'
     """
     ident = plate_id(slug, index, plate)
     if ident not in _DRAWN:  # a page shows the plates that a sheet holds: each is drawn once

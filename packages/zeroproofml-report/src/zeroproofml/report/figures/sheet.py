@@ -26,6 +26,14 @@ def sheet(figure: Figure) -> bytes:
 
     Raises:
         SCMValueError: a plate above 400 kB or a sheet above 2 MB: points were not reduced.
+
+    >>> from zeroproofml.report.figures.axes import linear_axis
+    >>> from zeroproofml.report.pages.model import Column, Table
+    >>> axis = linear_axis([0.0, 1.0])
+    >>> one = plate.Plate("Line plot", "t", "", axis, axis, 320, plate.Account(0, 0))
+    >>> twin = Table("t", (Column("a"),), (), 0, (), None, "x.json")
+    >>> sheet(Figure("figure", "t", "c", (one,), twin))[:9]
+    b'<svg aria'
     """
     columns = min(2, len(figure.plates))
     width = SIZE.sheet_width if columns == 2 else SIZE.width

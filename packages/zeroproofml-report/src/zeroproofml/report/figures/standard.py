@@ -59,14 +59,28 @@ def present_arms(protocol: Protocol, keys: Sequence[str] | Mapping[str, object])
 
 
 def unit_words(definition: MetricDefinition) -> str:
-    """The unit as a page writes it; a rate is in per cent, a pure number has none."""
+    """The unit as a page writes it; a rate is in per cent, a pure number has none.
+
+    >>> from zeroproofml.report.contract import MetricDefinition
+    >>> unit_words(MetricDefinition(
+    ...     direction="lower", unit="m", bounds=(0.0, None), kind="error", text="distance"
+    ... ))
+    'm'
+    """
     if definition.kind == "rate":
         return "%"
     return "" if definition.unit in {"", "1", "-"} else definition.unit
 
 
 def number_words(definition: MetricDefinition, value: float) -> str:
-    """One value of a metric without its interval."""
+    """One value of a metric without its interval.
+
+    >>> from zeroproofml.report.contract import MetricDefinition
+    >>> number_words(MetricDefinition(
+    ...     direction="higher", unit="1", bounds=(0.0, 1.0), kind="rate", text="share"
+    ... ), 0.25)
+    '25.0 %'
+    """
     if definition.kind == "rate":
         return numbers.percent(value)
     if definition.kind == "count" and value == int(value):
@@ -75,7 +89,15 @@ def number_words(definition: MetricDefinition, value: float) -> str:
 
 
 def cell_words(definition: MetricDefinition, stored: StoredCell) -> str:
-    """Mean and t interval of a cell in one string."""
+    """Mean and t interval of a cell in one string.
+
+    >>> from zeroproofml.report.contract import MetricDefinition
+    >>> from zeroproofml.report.contrasts import Value, cell
+    >>> cell_words(MetricDefinition(
+    ...     direction="lower", unit="m", bounds=(0.0, None), kind="error", text="distance"
+    ... ), cell([Value(1.0), Value(1.2), Value(1.4)]))
+    '1.20 [0.70, 1.70]'
+    """
     if stored.mean is None:
         return numbers.undefined(stored.reasons["mean"])
     if stored.ci_t is None:

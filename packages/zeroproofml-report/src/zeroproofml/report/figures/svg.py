@@ -101,7 +101,7 @@ def text_node(
     >>> made.text, made.tail, made[0].text
     (None, None, 'abcdefghij')
     >>> made[0].tail
-    'abc…'
+    'abcd…'
     """
     full = str(words)
     shown = full if width is None else shorten(full, width, size)
@@ -147,7 +147,7 @@ def shorten(words: str, width: float, size: float = SIZE.text) -> str:
     """As much of the text as fits, with an ellipsis if it was cut.
 
     >>> shorten("scm_rational", 60, 14)
-    'scm_r…'
+    'scm_ra…'
     """
     if text_width(words, size) <= width:
         return words
@@ -168,6 +168,10 @@ def check(root: Node) -> Node:
 
     Raises:
         SCMValueError: for the first element, attribute or value that is not allowed.
+
+    >>> check(node(None, "script"))
+    Traceback (most recent call last):
+    zeroproofml.scm.errors.SCMValueError: figure: element 'script' is not on the allow-list; mend the code that drew it
     """
     seen: set[str] = set()
     for element in root.iter():
@@ -189,7 +193,11 @@ def check(root: Node) -> Node:
 
 
 def serialize(root: Node) -> bytes:
-    """Check a tree and write it: UTF-8, no declaration, one element per line, a final newline."""
+    """Check a tree and write it: UTF-8, no declaration, one element per line, a final newline.
+
+    >>> serialize(node(None, "g"))
+    b'<g/>\n'
+    """
     return (written(check(root)) + "\n").encode()
 
 

@@ -72,6 +72,12 @@ def timeline_plate(
 
     Returns:
         A plate; its account covers the curves.
+
+    >>> from zeroproofml.report.figures.style import arm_style
+    >>> curve = Series("scm", arm_style(0), (0.0, 1.0), (1.0, 2.0))
+    >>> route = Strip("route", ((0.0, 1.0, "direct"),))
+    >>> timeline_plate("path", "m", [curve], [route], {"direct": ("guide", None)}).below
+    22
     """
     made = line_plate(
         title,

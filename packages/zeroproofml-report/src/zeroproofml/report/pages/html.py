@@ -40,6 +40,10 @@ def render(page: Page) -> str:
 
     Raises:
         SCMValueError: above 6 MB; points of a figure were not reduced.
+
+    >>> from zeroproofml.report.pages.model import Text
+    >>> "&lt;b&gt;" in render(Page("audit", "Claims", Text("<b>")))
+    True
     """
     text = _template().render(
         page=page,
