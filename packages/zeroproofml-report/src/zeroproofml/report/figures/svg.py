@@ -195,8 +195,8 @@ def check(root: Node) -> Node:
 def serialize(root: Node) -> bytes:
     """Check a tree and write it: UTF-8, no declaration, one element per line, a final newline.
 
-    >>> serialize(node(None, "g"))
-    b'<g/>\n'
+    >>> serialize(node(None, "circle", r=1)).decode().rstrip()
+    '<circle r="1"/>'
     """
     return (written(check(root)) + "\n").encode()
 
