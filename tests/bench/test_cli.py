@@ -138,6 +138,18 @@ class TestWords:
         assert "--device cpu" in capfd.readouterr().err
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_baseline_that_is_no_run_is_exit_5(self, tmp_path, capfd, monkeypatch):
+        from zeroproofml.benchmarks import cli
+        from zeroproofml.report import console
+
+        (tmp_path / "base").mkdir()
+        (tmp_path / "base/manifest.json").write_text("{}")
+        monkeypatch.chdir(tmp_path)
+        words = ["toy", "--baseline-run-dir", "base", "--out-root", "run"]
+        assert console.run_app(_with_toy(cli), "zpml-bench", words) == 5
+        assert "manifest.json" in capfd.readouterr().err
+        assert not (tmp_path / "run").exists()
+
     def test_dry_run_writes_nothing_and_exits_as_the_run_would(self, program, tmp_path):
         code, out, _ = program("toy", "--seeds", 2, "--out-root", "run", "--dry-run")
         assert code == 0
@@ -315,6 +327,24 @@ class TestKill:
         last = json.loads((root / "journal.jsonl").read_text().splitlines()[-1])
         assert last["event"] == "interrupted"
         assert json.loads((root / "provenance.json").read_text())["attempts"][0]["exit_code"] == 130
+        assert run_state(root) == "resumable"
+        code, out, _ = program("toy", "--out-root", root, "--resume")
+        assert (code, out.splitlines()[-2]) == (0, f"raw {clean}")
+
+    def test_a_second_ctrl_c_stops_at_once(self, launch, program, tmp_path, clean):
+        root = tmp_path / "run"
+        words = ("toy", "--seeds", 3, "--out-root", root, "--executor", "process", "--workers", 1)
+        process = launch(*words, "--progress", "json", TOY_STUBBORN="2")
+        for line in process.stderr:
+            if '"stubborn"' in line:
+                break
+        children = _children(process.pid)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None  # it gives its worker five seconds
+        process.send_signal(signal.SIGINT)
+        assert process.wait(3) == 130
+        wait_for(lambda: not any(_alive(child) for child in children))
         assert run_state(root) == "resumable"
         code, out, _ = program("toy", "--out-root", root, "--resume")
         assert (code, out.splitlines()[-2]) == (0, f"raw {clean}")

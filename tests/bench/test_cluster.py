@@ -120,8 +120,8 @@ class _Client:
     def __init__(self, change):
         self.change = change
 
-    def run(self, function, path, frameworks):
-        seen, code = function(path, frameworks)
+    def run(self, function, folder, name, frameworks):
+        seen, code = function(folder, name, frameworks)
         return self.change({"tcp://worker:1": (seen, code)})
 
 

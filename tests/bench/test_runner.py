@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zeroproofml.benchmarks import config, provenance, run_benchmark, validate_run_dir
+from zeroproofml.benchmarks import config, domains, provenance, run_benchmark, validate_run_dir
 from zeroproofml.report import _fs
 from zeroproofml.report.contract.arrays import read_npz
 from zeroproofml.report.errors import (
@@ -49,6 +49,15 @@ def sealed(tmp_path):
 def clean(tmp_path):
     """The raw digest of an uninterrupted run of seeds 1, 2 and 3."""
     return run_benchmark(toy(), [1, 2, 3], tmp_path / "clean", executor="inline").raw_digest
+
+
+@pytest.fixture
+def toy_twin(tmp_path_factory, toy):
+    """The toy domain under a second name."""
+    home = tmp_path_factory.mktemp("twin")
+    path = home / "twin_domain.py"
+    path.write_text(toy.read_text().replace('DOMAIN = "toy"', 'DOMAIN = "twin"'))
+    domains.load_file(path)
 
 
 class TestFresh:
@@ -252,6 +261,72 @@ class TestExisting:
         assert outcome.exit_code == 0
         assert "already complete" in outcome.notes
         assert snapshot(sealed) == before
+
+    def test_resume_serves_a_report_option_and_nothing_else(self, sealed):
+        # T16: a complete run, with html
+        before = snapshot(sealed)
+        outcome = run_benchmark(toy(), None, sealed, flag="resume", html_report=True)
+        after = snapshot(sealed)
+        assert outcome.exit_code == 0
+        assert set(after) - set(before) == {"RUN_REPORT.html"}
+        changed = {name for name in before if after[name] != before[name]}
+        assert changed == {"manifest.json", "journal.jsonl", "resume_state.json"}
+        assert validate_run_dir(sealed).generation == 2
+        again = run_benchmark(toy(), None, sealed, flag="resume", html_report=True)
+        assert "already complete" in again.notes
+        assert snapshot(sealed) == after
+
+    @pytest.mark.parametrize("flag", ["none", "resume", "skip", "force"])
+    def test_another_domain_is_refused_even_with_force(self, tmp_path, toy_twin, flag):
+        # T19
+        run_benchmark(config.resolve("twin"), [1], tmp_path / "a")
+        before = snapshot(tmp_path / "a")
+        with pytest.raises(ResumeRefused, match="run has twin, this command toy") as caught:
+            run_benchmark(toy(), [1], tmp_path / "a", flag=flag)
+        assert caught.value.exit_code == 6
+        assert snapshot(tmp_path / "a") == before
+
+    def test_a_baseline_survives_a_reopening(self, tmp_path, monkeypatch):
+        base = run_benchmark(toy(), [1, 2], tmp_path / "base", executor="inline")
+        run_benchmark(toy(), [1, 2], tmp_path / "a", executor="inline", baseline_run_dir=base.path)
+        run_benchmark(toy(), [2], tmp_path / "a", flag="force")
+        stored = json.loads((tmp_path / "a/aggregated/paired_stats.json").read_text())
+        assert stored["baseline"]["raw_digest"] == base.raw_digest
+        assert verify_run(tmp_path / "a", recompute=True).ok
+
+    def test_a_rerun_that_fails_keeps_the_earlier_result(self, sealed, monkeypatch):
+        before = (sealed / "seed_2/commit.json").read_bytes()
+        monkeypatch.setenv("TOY_RAISE", "2")
+        outcome = run_benchmark(toy(), [2], sealed, flag="force")
+        assert outcome.exit_code == 3
+        assert outcome.failed == {2: "exception"}
+        assert (sealed / "seed_2/commit.json").read_bytes() == before
+        assert verify_run(sealed, recompute=True).ok
+
+    def test_a_rerun_that_fails_under_other_code_cannot_keep_it(self, sealed, monkeypatch):
+        real = provenance.code
+        other = {"zeroproofml-scm": "sha256:" + "0" * 64}
+        monkeypatch.setattr(provenance, "code", lambda frameworks: {**real(frameworks), **other})
+        monkeypatch.setenv("TOY_RAISE", "2")
+        outcome = run_benchmark(toy(), None, sealed, flag="force", executor="inline")
+        assert (outcome.status, outcome.exit_code) == ("partial", 3)
+        assert validate_run_dir(sealed).seeds.complete == (1,)
+        assert (sealed / ".zpml/quarantine/seed_2").is_dir()
+
+    def test_committed_seeds_are_not_read_again_while_others_are_computed(self, tmp_path):
+        # Section 14: hashed when they are committed, at the resume and at the seal.
+        seen, between = [], []
+
+        def watch(operation, path, action, arguments):
+            if operation == "open" and path.startswith("seed_1/"):
+                seen.append(path)
+            if path == "seed_3" and operation == "rename":
+                between.append(len(seen))
+            return action(*arguments)
+
+        with _fs.hooked(watch):
+            run_benchmark(toy(), [1, 2, 3], tmp_path / "a", executor="inline")
+        assert between == [0]
 
     def test_resume_with_other_seeds_or_another_config_is_refused(self, sealed):
         before = snapshot(sealed)

@@ -3,7 +3,8 @@
 Loaded by path (`domains.load_file`) in the tests and in the workers that they start. What a test
 wants to happen inside a seed comes through TOY_* variables, which no config hashes:
 TOY_SLEEP="2:0.5" (seed 2 sleeps), TOY_WAIT="2:/path" (until the file is there), TOY_RAISE="2", TOY_FAIL_ARM="2" (the arm ridge fails),
-TOY_KILL="2:/path" (seed 2 kills its process, each time until the file has that many lines).
+TOY_KILL="2:/path*3" (seed 2 kills its process, each time until the file has three lines),
+TOY_STUBBORN="2" (seed 2 ignores SIGTERM for a minute).
 """
 
 import os
@@ -121,6 +122,10 @@ def _produce(name, config, seed, progress):
         progress.advance()
         time.sleep(float(pause))
         progress.finish()
+    if _wanted("TOY_STUBBORN", seed) is not None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        progress.start("stubborn", 1)
+        time.sleep(60)
     if (gate := _wanted("TOY_WAIT", seed)) is not None:
         while not Path(gate).exists():
             time.sleep(0.01)

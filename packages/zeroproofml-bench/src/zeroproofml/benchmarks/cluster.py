@@ -13,8 +13,7 @@ import importlib.util
 import queue
 import secrets
 import threading
-from collections import deque
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from zeroproofml.benchmarks import executors, provenance
@@ -25,6 +24,7 @@ from zeroproofml.report.errors import ReportError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from zeroproofml.benchmarks.progress import Event
 
@@ -94,7 +94,6 @@ class DaskExecutor:
         except (OSError, ValueError) as error:
             msg = f"--scheduler: {address} does not answer ({type(error).__name__})"
             raise UsageError(msg, hint="start it, or leave --scheduler out") from None
-        self._waiting: deque[int] = deque()
         self._futures: dict[int, Any] = {}
         self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._guard: tuple[_fs.Tree, str] | None = None
@@ -112,7 +111,7 @@ class DaskExecutor:
         tree, name = _fs.Tree(folder), f"{_fs.TEMPORARY}nonce-{nonce[:12]}"
         tree.write(name, nonce.encode())
         try:
-            answers = self._client.run(_introduce, str(folder.resolve() / name), frameworks)
+            answers = self._client.run(_introduce, str(folder.resolve()), name, frameworks)
         finally:
             tree.remove(name)
         if not answers:
@@ -140,7 +139,6 @@ class DaskExecutor:
             _launch,
             task.to_json(),
             self._threads,
-            "" if self._guard is None else str(self._guard[0].path.resolve() / self._guard[1]),
             pure=False,
             retries=0,
             key=f"zpml-{secrets.token_hex(8)}",
@@ -205,30 +203,30 @@ class DaskExecutor:
             tree.remove(path)
 
 
-def _introduce(path: str, frameworks: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """On a worker: what it reads at `path`, and the digests of its code."""
+def _introduce(folder: str, name: str, frameworks: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """On a worker: what it reads under `name`, and the digests of its code."""
     try:
-        seen = Path(path).read_text(encoding="ascii")
-    except OSError:
+        seen = _fs.Tree(folder).read(name).decode("ascii", "replace")
+    except ReportError:
         seen = ""
     return seen, provenance.code(frameworks)
 
 
-def _launch(text: str, thread_count: int, guard: str) -> dict[str, Any]:
+def _launch(text: str, thread_count: int) -> dict[str, Any]:
     """On a worker: run the task in an interpreter of its own, until the guard file is removed."""
-    from dataclasses import asdict
-
+    task = Task.from_json(text)
+    tree = _fs.Tree(task.root)
     process = spawn(thread_count)
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.5):
-            if guard and not Path(guard).exists():
+            if tree.kind(GUARD) is None:
                 executors.stop([process])
                 return
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        return asdict(converse(process, Task.from_json(text), lambda _: None))
+        return asdict(converse(process, task, lambda _: None))
     finally:
         ended.set()

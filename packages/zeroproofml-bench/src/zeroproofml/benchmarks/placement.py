@@ -12,7 +12,7 @@ import numpy as np
 
 from zeroproofml.benchmarks import cluster, domains, executors, hardware
 from zeroproofml.report import _fs
-from zeroproofml.report.errors import StorageError, UsageError
+from zeroproofml.report.errors import FileInvalid, StorageError, UsageError
 
 if TYPE_CHECKING:
     from zeroproofml.benchmarks.config import Resolved
@@ -140,7 +140,9 @@ def make(place: Placement, path: Path, identity: Identity, sink: Sink) -> Execut
 
 def _existing(path: Path) -> Path:
     """The folder itself, or the nearest one above it that exists."""
-    here = path.absolute()
-    while not here.is_dir():
-        here = here.parent
-    return here
+    for here in (path.absolute(), *path.absolute().parents):
+        try:
+            return _fs.Tree(here).path
+        except FileInvalid:
+            continue  # not there yet
+    return path
