@@ -94,6 +94,7 @@ class TestWords:
             ["toy", "--baseline-run-dir", "nowhere"],
             ["toy", "--resume", "--force-rerun"],
             ["toy", "--out-root", ""],
+            ["toy", "-v", "-q"],
             ["toy", "--bogus"],
             ["toy", "extra"],
             ["chess"],
@@ -241,6 +242,11 @@ class TestWords:
         assert [line["event"] for line in lines].count("finished") == 1
         assert sum(line["event"] == "seed_committed" for line in lines) == 2
 
+    def test_quiet_leaves_the_result(self, program):
+        code, out, err = program("toy", "--out-root", "run", "-q")
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-1].startswith("root sha256:")
+
     def test_claims_that_are_not_supported_fail_the_gate(self, program, tmp_path):
         words = ("toy", "--out-root", "run", "--fail-on-claims")
         assert program(*words)[0] == 4
@@ -271,6 +277,7 @@ class TestWords:
         assert program("toy", "--out-root", "run", "--resume")[0] == 0
 
 
+@pytest.mark.slow
 class TestKill:
     def test_kill_in_seed_2_of_3_then_resume(self, launch, program, tmp_path, clean):
         # T15: killed, resumed and killed again, three times.

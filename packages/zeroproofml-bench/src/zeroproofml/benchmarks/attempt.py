@@ -33,7 +33,7 @@ class Attempt:
         self._began = time.monotonic(), usage.cpu_s()
         self._executor: Executor | None = None
         self._stop = Stop(self._at_once)
-        self._notes: list[str] = list(made.passed_over)
+        self._notes: list[str] = []
 
     def _at_once(self) -> None:
         if self._executor is not None:

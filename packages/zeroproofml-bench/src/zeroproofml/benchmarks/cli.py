@@ -86,6 +86,12 @@ def _add(domain: str, text: str) -> None:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
         ] = False,
+        verbose: Annotated[
+            bool, typer.Option("-v", "--verbose", help="Say more on standard error.")
+        ] = False,
+        quiet: Annotated[
+            bool, typer.Option("-q", "--quiet", help="Errors and the result only.")
+        ] = False,
     ) -> int:
         console.refuse_the_old_package()
         from zeroproofml.benchmarks import command
@@ -111,6 +117,8 @@ def _add(domain: str, text: str) -> None:
                 progress=progress,
                 fail_on_claims=fail_on_claims,
                 dry_run=dry_run,
+                verbose=verbose,
+                quiet=quiet,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class Words:
     progress: str
     fail_on_claims: bool
     dry_run: bool
+    verbose: bool
+    quiet: bool
 
 
 def run(words: Words) -> int:
@@ -57,21 +60,42 @@ def run(words: Words) -> int:
     ReportError
         As `prepare` and `runner.execute`.
     """
+    _listen(words)
     made = prepare(_order(words))
     if words.dry_run:
         return _dry(made)
+    say = _nothing if words.quiet else _aside
     for line in made.passed_over:
-        typer.echo(line, err=True)
+        say(line)
     refusal = made.refusal()
     if refusal is not None:
         raise refusal
     typer.echo(_opening(made))
     if made.decision.run:
         again = f"zpml-bench {words.domain} --mode {words.mode} --resume --out-root {made.path}"
-        typer.echo(f"if it is interrupted: {again}", err=True)
+        say(f"if it is interrupted: {again}")
     outcome = runner.execute(made)
+    for note in outcome.notes:
+        say(note)
     _closing(outcome)
     return outcome.exit_code
+
+
+def _listen(words: Words) -> None:
+    """What the libraries log goes to standard error, at the level that was asked for."""
+    if words.verbose and words.quiet:
+        msg = "-v and -q exclude each other; give one of them"
+        raise UsageError(msg)
+    level = logging.INFO if words.verbose else logging.ERROR if words.quiet else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+def _aside(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _nothing(line: str) -> None:
+    del line
 
 
 def _order(words: Words) -> Order:
@@ -80,7 +104,8 @@ def _order(words: Words) -> Order:
     if words.out_root is not None and not words.out_root.strip():
         msg = "--out-root: is empty; name a directory"
         raise UsageError(msg)
-    sink = progress.make(words.progress, words.domain)
+    wanted = "none" if words.quiet and words.progress == "auto" else words.progress
+    sink = progress.make(wanted, words.domain)
     domains.producer(words.domain, words.protocol)
     device, accelerators = hardware.choose_device(words.device)
     resolved = config.resolve(
@@ -160,8 +185,6 @@ def _config_line(made: Prepared) -> str:
 
 
 def _closing(outcome: RunOutcome) -> None:
-    for note in outcome.notes:
-        typer.echo(note, err=True)
     for seed, code in sorted(outcome.failed.items()):
         typer.echo(f"seed {seed} failed: {code}", err=True)
     if outcome.status == "interrupted":

@@ -18,7 +18,7 @@ def serve(made: Prepared) -> RunOutcome:
     RunInvalid
         It does not validate.
     """
-    notes = [*made.passed_over]
+    notes: list[str] = []
     if made.decision.action == "rederive":
         baseline = made.order.baseline
         given = None if baseline is None else str(baseline)
