@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import statistics
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import _measure
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     import _schema
     from suites.case import Case
 
-SUITES = ("ops",)
+SUITES = ("ops", "layers", "inference")
 ROUNDS = 25
 QUICK_ROUNDS = 9
 SEED = 1
@@ -54,13 +57,22 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def select(options: argparse.Namespace) -> list[Case]:
     """The cases that were asked for."""
-    from suites import ops
-
-    return [c for c in ops.cases(quick=options.quick) if options.only in c.id]
+    suites = SUITES if options.suite == "all" else (options.suite,)
+    modules = [importlib.import_module(f"suites.{name}") for name in suites]
+    return [
+        case
+        for module in modules
+        for case in module.cases(quick=options.quick)
+        if options.only in case.id
+    ]
 
 
 def case_rows(
-    case: Case, group: _measure.Group, bottom_rate: float | None, memory: dict[str, float]
+    case: Case,
+    group: _measure.Group,
+    bottom_rate: float | None,
+    memory: dict[str, float],
+    denominators: _schema.Denominators | None = None,
 ) -> list[_schema.Case]:
     """One record per implementation."""
     import _schema
@@ -96,11 +108,30 @@ def case_rows(
                 compile_s=None,
                 coverage=None if bottom_rate is None else 1 - bottom_rate,
                 bottom_rate=bottom_rate,
-                denominators=None,
+                denominators=denominators,
                 note=case.note,
             )
         )
     return rows
+
+
+def denominator_row(q: NDArray[Any]) -> _schema.Denominators:
+    """Quantiles of |Q|, and the shares below the thresholds of the inference suite."""
+    import numpy as np
+
+    import _schema
+    from suites.inference import CONFIG
+
+    modulus = np.abs(q)
+    low, middle = np.quantile(modulus, [0.01, 0.5])
+    return _schema.Denominators(
+        min=float(modulus.min()),
+        p01=float(low),
+        p50=float(middle),
+        max=float(modulus.max()),
+        below_tau_infer=float((modulus < CONFIG.tau_infer).mean()),
+        below_tau_train=float((modulus < (CONFIG.tau_train or 0.0)).mean()),
+    )
 
 
 def ratio_rows(case: Case, group: _measure.Group) -> list[_schema.Ratio]:
@@ -139,7 +170,11 @@ def measure_case(
         memory = {
             name: _measure.peak_bytes(built.impls[name]) / case.n for name in built.measure_memory
         }
-    return case_rows(case, group, built.bottom_rate, memory), ratio_rows(case, group)
+    statistics_of_q = None if built.denominators is None else denominator_row(built.denominators)
+    return (
+        case_rows(case, group, built.bottom_rate, memory, statistics_of_q),
+        ratio_rows(case, group),
+    )
 
 
 def main(argv: list[str]) -> int:
@@ -199,7 +234,7 @@ def main(argv: list[str]) -> int:
         threads={
             "blas": threads["OPENBLAS_NUM_THREADS"],
             "openmp": threads["OMP_NUM_THREADS"],
-            "torch": None,
+            "torch": str(options.threads),
             "torch_interop": None,
             "xla": threads.get("XLA_FLAGS"),
         },

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from _inputs import Kind
 
@@ -25,6 +27,7 @@ class Built:
     check: Callable[[], None]  # raises WrongValue
     bottom_rate: float | None
     measure_memory: tuple[str, ...] = ()
+    denominators: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
