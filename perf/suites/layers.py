@@ -106,7 +106,7 @@ def _torch_rational(n: int, kind: _inputs.Kind) -> Built:
 
 
 def _jax_div(n: int, kind: _inputs.Kind, gradient: bool) -> Built:
-    import jax
+    jax: Any = importlib.import_module("jax")  # its functions are untyped
     import jax.numpy as jnp
 
     from zeroproofml.jax.ops import scm_div_jax

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST = 600
-MACHINE_PATHS = re.compile(r"(/home/\w|/root/|/Users/\w|/work/|C:\\\\Users)")
+MACHINE_PATHS = re.compile(r"(?<![\w.])(/home/\w|/root/|/Users/\w|/work/|C:\\\\Users)")
 TYPE_IGNORES = 25
 
 
