@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from zeroproofml.benchmarks import config, run_benchmark, validate_run_dir
+from zeroproofml.report.errors import RunLocked
 from zeroproofml.report.journal import RunWriter
+from zeroproofml.report.regenerate import regenerate
 from zeroproofml.report.rundir import run_state, verify_run
 
 SECOND_OF_THREE = {"TOY_SLEEP": "2:60"}
@@ -62,6 +64,18 @@ class TestWords:
             f"root {manifest.root_digest}",
         ]
         assert "--resume --out-root run" in err
+
+    def test_the_hint_goes_on_with_the_same_run(self, program):
+        import shlex
+
+        words = ("toy", "--arms", "zero,ridge", "--protocol", "classic", "--out-root", "a run")
+        code, _, err = program(*words)
+        assert code == 0
+        [hint] = [line for line in err.splitlines() if line.startswith("if it is interrupted")]
+        again = shlex.split(hint.partition(": ")[2])
+        assert again[0] == "zpml-bench"
+        code, out, err = program(*again[1:])
+        assert (code, out.splitlines()[0]) == (0, "resuming a run (1 of 1 seeds complete)"), err
 
     def test_the_default_directory(self, program, tmp_path):
         code, out, _ = program("toy")
@@ -396,6 +410,8 @@ class TestKill:
             assert code == 11, (flag, err)
             assert f"process {process.pid}" in err
             assert out == ""
+        with pytest.raises(RunLocked):
+            regenerate(str(root))
         gate.touch()
         process.communicate(timeout=60)
         assert process.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +73,24 @@ def run(words: Words) -> int:
         raise refusal
     typer.echo(_opening(made))
     if made.decision.run:
-        again = f"zpml-bench {words.domain} --mode {words.mode} --resume --out-root {made.path}"
-        say(f"if it is interrupted: {again}")
+        say(f"if it is interrupted: {_again(words, made)}")
     outcome = runner.execute(made)
     for note in outcome.notes:
         say(note)
     _closing(outcome)
     return outcome.exit_code
+
+
+def _again(words: Words, made: Prepared) -> str:
+    """The command that goes on with this run: what is hashed must be said again."""
+    parts = ["zpml-bench", words.domain, "--mode", words.mode]
+    if words.protocol != "standard":
+        parts += ["--protocol", words.protocol]
+    if words.device != "cpu":
+        parts += ["--device", words.device]
+    if words.arms is not None:
+        parts += ["--arms", words.arms]
+    return shlex.join([*parts, "--resume", "--out-root", str(made.path)])
 
 
 def _listen(words: Words) -> None:

@@ -6,7 +6,7 @@ means what it says. Workers never touch the journal or the contract's names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zeroproofml.benchmarks.worker import Outcome, Task
@@ -69,20 +69,8 @@ class Seeds:
         self.writer.append("seed_started", {"seed": seed})
         self._say("seed_started", seed)
         work = self.writer.work_dir(seed)
-        handle = self.executor.submit(self._task_for(seed, work))
+        handle = self.executor.submit(replace(self.task, seed=seed, work=work))
         self._flying[handle] = (seed, work)
-
-    def _task_for(self, seed: int, work: str) -> Task:
-        given = self.task
-        return Task(
-            config=given.config,
-            seed=seed,
-            root=given.root,
-            work=work,
-            code=given.code,
-            environment_digest=given.environment_digest,
-            extensions=given.extensions,
-        )
 
     def _take(self, seed: int, work: str, outcome: Outcome) -> None:
         if outcome.kind == "ok":
