@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from zeroproofml.report.figures.confusion import confusion_plate
+from zeroproofml.report.figures.coverage import RiskCurve, risk_plate
 from zeroproofml.report.figures.dots import Row, Scale, SeedValue, dot_plate, seed_plate
 from zeroproofml.report.figures.histogram import histogram_plate
 from zeroproofml.report.figures.lines import Series, line_plate
@@ -195,6 +196,34 @@ def timeline():
     )
 
 
+def risk():
+    grid = tuple(round(i / 20, 2) for i in range(21))
+    return risk_plate(
+        "selective risk",
+        "mean absolute error of what is answered",
+        (
+            RiskCurve(
+                "scm",
+                arm_style(0),
+                grid,
+                tuple(0.02 + 0.1 * c**3 if c <= 0.9 else None for c in grid),
+                tuple(0.01 + 0.08 * c**3 if c <= 0.9 else None for c in grid),
+                tuple(0.03 + 0.13 * c**3 if c <= 0.9 else None for c in grid),
+                (0.87, 0.086),
+            ),
+            RiskCurve(
+                "mlp",
+                arm_style(1),
+                grid,
+                tuple(0.05 + 0.15 * c**2 for c in grid),
+                tuple(0.04 + 0.13 * c**2 for c in grid),
+                tuple(0.07 + 0.18 * c**2 for c in grid),
+            ),
+        ),
+        required=0.8,
+    )
+
+
 def bode():
     x = tuple(10 ** (i / 20 - 1) for i in range(41))
     gain = tuple(round(-10 * math.log10(1 + (v - 1) ** 2 * 100), 5) for v in x)
@@ -216,7 +245,7 @@ PLATES = {
     make.__name__: make
     for make in (
         dots, dots_difference, dots_log, seeds, lines_gap, lines_log, step, scatter, histogram,
-        heat_map, confusion, timeline,
+        heat_map, confusion, timeline, risk,
     )
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -64,8 +65,10 @@ class Chrome:
         self.read, write_out = os.pipe()
 
         def wire():
-            os.dup2(read_in, 3, inheritable=True)
-            os.dup2(write_out, 4, inheritable=True)
+            # out of the way first: one of the ends may itself be 3 or 4
+            high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_in, write_out)]
+            os.dup2(high[0], 3, inheritable=True)
+            os.dup2(high[1], 4, inheritable=True)
 
         self.process = subprocess.Popen(
             [

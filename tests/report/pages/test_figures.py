@@ -42,7 +42,7 @@ def words(root):
     "name",
     [
         *("dots", "dots_difference", "dots_log", "seeds", "lines_gap", "lines_log", "step"),
-        *("scatter", "histogram", "heat_map", "confusion", "timeline", "bode"),
+        *("scatter", "histogram", "heat_map", "confusion", "timeline", "risk", "bode"),
     ],
 )
 def test_golden_bytes(charts, name):
