@@ -582,3 +582,23 @@ def test_compare_prints_one_table_per_metric(program, make_run):
     assert {"mae", "coverage", "worst"} <= set(out)
     code, out, _ = program("compare", one, two, "--json")
     assert json.loads("\n".join(out))["schema_name"] == "zeroproofml.comparison"
+
+
+def test_what_json_prints_is_what_the_published_schemas_describe(program, make_run, tmp_path):
+    from zeroproofml.report import answers
+    from zeroproofml.report.contract.published import published
+
+    one, two = make_run(name="all/one"), make_run(name="all/two")
+    program("benchmark", one, "--out", tmp_path / "out")
+    (two / "CLAIM_AUDIT.md").write_text("edited")
+    for model, words in (
+        (answers.ValidationAnswer, ["validate", one]),
+        (answers.ValidationAnswer, ["validate", two]),
+        (answers.VerificationAnswer, ["verify", one, "--recompute"]),
+        (answers.Comparison, ["compare", one, one]),
+        (answers.RunList, ["list", tmp_path / "all"]),
+    ):
+        _, out, _ = program(*words, "--json")
+        model.from_bytes("\n".join(out).encode())
+        assert json.loads(published(model.SCHEMA))["title"] == model.__name__
+    answers.DerivedIndex.from_bytes((tmp_path / "out/DERIVED.json").read_bytes())

@@ -4,47 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NoReturn
-
-from pydantic import Field
+from typing import NoReturn
 
 from zeroproofml.report._fs import Tree
+from zeroproofml.report.answers import DerivedFile, DerivedIndex, DerivedOptions
 from zeroproofml.report.contract import Deriver
-from zeroproofml.report.contract.base import Count, Digest, FileModel, Model, RelPath, RunId, Seq
 from zeroproofml.report.contract.layout import seed_name
 from zeroproofml.report.contract.strict_json import parse, sha256
 from zeroproofml.report.errors import FileInvalid, Finding, ReportError, RunInvalid, UsageError
 from zeroproofml.report.rundir import RawRun, load_raw_run, read_record
 from zeroproofml.report.seeddir import Hashes, read_seed_dir
 
-__all__ = ["DerivedIndex", "demand_out", "demand_run", "index", "what_is_left", "write_apart"]
+__all__ = ["demand_out", "demand_run", "index", "what_is_left", "write_apart"]
 
 INDEX = "DERIVED.json"
-
-
-class _Derived(Model):
-    path: RelPath
-    size: Count
-    sha256: Digest
-
-
-class _Choices(Model):
-    html: bool
-    baseline: RunId | None
-
-
-class DerivedIndex(FileModel):
-    """``DERIVED.json``: what an output directory holds and which run it was made from."""
-
-    SCHEMA: ClassVar[str] = "zeroproofml.derived"
-
-    schema_name: Literal["zeroproofml.derived"] = "zeroproofml.derived"
-    schema_version: Literal[1] = 1
-    run_id: RunId
-    raw_digest: Digest
-    deriver: Deriver
-    options: _Choices
-    files: Annotated[Seq[_Derived], Field(max_length=10_000)]
 
 
 def index(
@@ -66,9 +39,9 @@ def index(
         run_id=raw.provenance.run_id,
         raw_digest=raw.raw_digest,
         deriver=deriver,
-        options=_Choices(html=html, baseline=baseline),
+        options=DerivedOptions(html=html, baseline=baseline),
         files=tuple(
-            _Derived(path=name, size=len(data), sha256=sha256(data))
+            DerivedFile(path=name, size=len(data), sha256=sha256(data))
             for name, data in sorted(files.items())
         ),
     )

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zeroproofml.report import stats
+from zeroproofml.report.answers import BaselineComparison, Comparison, Difference, RunRef
 from zeroproofml.report.contract import Contrast
-from zeroproofml.report.contract.base import (
-    ArmKey,
-    Digest,
-    FileModel,
-    Json,
-    Model,
-    Name,
-    ProtocolId,
-    RunId,
-    Seed,
-    Seq,
-)
+from zeroproofml.report.contract.base import Json
 from zeroproofml.report.contrasts import (
     Draft,
     Value,
@@ -56,57 +44,6 @@ class NothingShared(ReportError):
 
     exit_code = 7
     default_code = "nothing"
-
-
-class RunRef(Model):
-    """Which run: its identities and its complete seeds."""
-
-    run_id: RunId
-    raw_digest: Digest
-    root_digest: Digest
-    domain: Name
-    mode: Name
-    protocol: ProtocolId
-    seeds: Seq[Seed]
-
-
-class Difference(Model):
-    """One key in which two runs differ, with both values as text."""
-
-    baseline: RunId
-    key: Annotated[str, Field(max_length=200)]
-    target: Json
-    other: Json
-
-
-class BaselineComparison(Model):
-    """A run against one baseline; the Holm family is the table of one metric."""
-
-    baseline: RunRef
-    same_run: bool
-    mismatches: Seq[str]
-    arms: Seq[ArmKey]
-    metrics: Seq[Name]
-    contrasts: Seq[Contrast]
-    target_means: dict[ArmKey, dict[Name, float | None]]
-    baseline_means: dict[ArmKey, dict[Name, float | None]]
-    seeds_only_in: dict[Literal["target", "baseline"], Seq[Seed]]
-    arms_only_in: dict[Literal["target", "baseline"], Seq[ArmKey]]
-
-
-class Comparison(FileModel):
-    """The answer of ``compare``: a target, its baselines, what differs, and all contrasts.
-
-    ``mismatches`` comes first in the text form: what should have agreed and does not.
-    """
-
-    SCHEMA: ClassVar[str] = "zeroproofml.comparison"
-
-    schema_name: Literal["zeroproofml.comparison"] = "zeroproofml.comparison"
-    schema_version: Literal[1] = 1
-    target: RunRef
-    baselines: Seq[BaselineComparison]
-    differences: Seq[Difference]
 
 
 def compare_benchmark_runs(

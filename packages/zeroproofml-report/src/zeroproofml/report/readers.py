@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zeroproofml.report import rundir
 from zeroproofml.report._fs import Tree
+from zeroproofml.report.answers import (
+    FindingRecord,
+    LinkResult,
+    RunList,
+    RunRow,
+    ValidationAnswer,
+    VerificationAnswer,
+)
 from zeroproofml.report.console import MOST_LINES
 from zeroproofml.report.contract import Manifest
-from zeroproofml.report.contract.strict_json import dump
+from zeroproofml.report.contract.base import FileModel
 from zeroproofml.report.errors import Finding, ReportError, RunInvalid, UsageError
 
 __all__ = ["Answer", "compare", "list_runs", "validate", "verify"]
@@ -48,13 +57,11 @@ def validate(path: str) -> Answer:
     except RunInvalid as error:
         findings = error.findings
     errors = [finding for finding in findings if finding.severity == "error"]
-    body = {
-        "schema_name": "zeroproofml.validation",
-        "schema_version": 1,
-        "ok": not errors,
-        "findings": [finding.as_json() for finding in findings],
+    body = ValidationAnswer(
+        ok=not errors,
+        findings=tuple(FindingRecord.model_validate(finding.as_json()) for finding in findings),
         **_identity(manifest),
-    }
+    )
     if errors or manifest is None:
         text = f"{path}: not valid, {_count(len(errors), 'error')}"
     else:
@@ -82,33 +89,28 @@ def verify(
     if baseline_run_dir is not None:
         _demand_directory(baseline_run_dir, "--baseline-run-dir: ")
     made = rundir.verify_run(path, recompute, root_digest, baseline_run_dir)
-    links = [
-        {
-            "name": link.name,
-            "status": link.status,
-            "largest_deviation": link.largest_deviation,
-            "text": link.text,
-        }
-        for link in made.links
-    ]
-    body = {
-        "schema_name": "zeroproofml.verification",
-        "schema_version": 1,
-        "ok": made.ok,
-        "raw_digest": made.raw_digest,
-        "root_digest": made.root_digest,
-        "findings": [finding.as_json() for finding in made.findings],
-        "links": links,
-        "notes": list(made.notes),
-    }
+    body = VerificationAnswer(
+        ok=made.ok,
+        raw_digest=made.raw_digest,
+        root_digest=made.root_digest,
+        findings=tuple(
+            FindingRecord.model_validate(finding.as_json()) for finding in made.findings
+        ),
+        links=tuple(
+            LinkResult(
+                name=link.name,
+                status=link.status,
+                largest_deviation=link.largest_deviation,
+                text=link.text,
+            )
+            for link in made.links
+        ),
+        notes=made.notes,
+    )
     lines = [
-        f"{link['name']} {link['status']}: {link['text']}"
-        + (
-            f" (largest deviation {link['largest_deviation']:.3g})"
-            if link["largest_deviation"]
-            else ""
-        )
-        for link in links
+        f"{link.name} {link.status}: {link.text}"
+        + (f" (largest deviation {link.largest_deviation:.3g})" if link.largest_deviation else "")
+        for link in made.links
     ]
     lines += [f"note: {note}" for note in made.notes]
     verdict = "verified" if made.ok else "not verified"
@@ -128,7 +130,7 @@ def compare(path: str, baselines: Sequence[str], *, allow_mismatch: bool = False
     for each in (path, *baselines):
         _demand_directory(each)
     made = comparing.compare_benchmark_runs(path, baselines, allow_mismatch)
-    return Answer(comparing.comparison_text(made), _json(made.plain()))
+    return Answer(comparing.comparison_text(made), _json(made))
 
 
 def list_runs(root: str) -> Answer:
@@ -146,7 +148,7 @@ def list_runs(root: str) -> Answer:
     """
     _demand_directory(root)
     rows = [_row(path) for path in _runs(root)]
-    body = {"schema_name": "zeroproofml.run_list", "schema_version": 1, "runs": rows}
+    body = RunList(runs=tuple(RunRow(**row) for row in rows))
     if not rows:
         return Answer(f"{root}: no run directory", _json(body))
     head = ("path", "domain", "mode", "protocol", "state", "seeds", "raw", "created")
@@ -173,9 +175,9 @@ def _runs(root: str) -> Iterator[str]:
             waiting += [f"{where}/{name}".lstrip("/") for name in sorted(below, reverse=True)]
 
 
-def _row(path: str) -> dict[str, object]:
+def _row(path: str) -> dict[str, Any]:
     state = rundir.run_state(path)
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "path": path,
         "domain": None,
         "mode": None,
@@ -205,7 +207,7 @@ def _row(path: str) -> dict[str, object]:
     return row
 
 
-def _shown(rows: list[dict[str, object]]) -> Iterator[dict[str, object]]:
+def _shown(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         complete, planned = row["complete"], row["planned"]
         digest = row["raw_digest"]
@@ -221,7 +223,7 @@ def _shown(rows: list[dict[str, object]]) -> Iterator[dict[str, object]]:
         }
 
 
-def _identity(manifest: Manifest | None) -> dict[str, object]:
+def _identity(manifest: Manifest | None) -> dict[str, Any]:
     names = ("run_id", "status", "domain", "mode", "raw_digest", "root_digest", "generation")
     return {name: getattr(manifest, name, None) for name in names}
 
@@ -239,8 +241,8 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _json(body: object) -> str:
-    return dump(body).decode().rstrip("\n")
+def _json(body: FileModel) -> str:
+    return body.to_bytes().decode().rstrip("\n")
 
 
 def _demand_directory(path: str, prefix: str = "") -> None:

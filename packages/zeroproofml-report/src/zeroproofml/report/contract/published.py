@@ -5,6 +5,13 @@ They lie beside this module under ``schemas/`` and are generated from the models
 
 from importlib import resources
 
+from zeroproofml.report.answers import (
+    Comparison,
+    DerivedIndex,
+    RunList,
+    ValidationAnswer,
+    VerificationAnswer,
+)
 from zeroproofml.report.contract.base import FileModel, Json
 from zeroproofml.report.contract.claims import ClaimsFile
 from zeroproofml.report.contract.derived import PairedStats, Summary
@@ -29,6 +36,11 @@ MODELS: tuple[type[FileModel], ...] = (
     PairedStats,
     ClaimsFile,
     MetricRecord,
+    ValidationAnswer,
+    VerificationAnswer,
+    Comparison,
+    RunList,
+    DerivedIndex,
 )
 
 
