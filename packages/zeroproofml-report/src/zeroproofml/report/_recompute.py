@@ -169,10 +169,6 @@ def _derived(tree: Tree, seen: Inspection, raw: RawRun, compared: _Compared) -> 
 
     links = [_guarded("R2", compared, lambda: files(numbers - set(_R3)))]
     links.append(_guarded("R3", compared, lambda: files(numbers & set(_R3))))
-    if baseline is not None and not _equal(tree, "RUN_REPORT.md", made):
-        # The page says how the baseline came in; a regeneration says "as embedded".
-        options = Options(html=html, baseline=baseline, baseline_how="as embedded")
-        made.update(derive(raw, options))
     links.append(_guarded("R4", compared, lambda: files((stored | made.keys()) - numbers)))
     return links
 
@@ -180,10 +176,6 @@ def _derived(tree: Tree, seen: Inspection, raw: RawRun, compared: _Compared) -> 
 def _is_derived(path: str) -> bool:
     found = classify(path)
     return found is not None and found.role == "derived"
-
-
-def _equal(tree: Tree, path: str, made: Mapping[str, bytes]) -> bool:
-    return tree.kind(path) == "file" and tree.read(path) == made.get(path)
 
 
 def _file(tree: Tree, path: str, there: bool, again: bytes | None, compared: _Compared) -> None:
