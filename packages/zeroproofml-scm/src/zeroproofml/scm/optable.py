@@ -145,7 +145,10 @@ _ROWS = (
         hazard=None,
         fixes_zero=False,
         rational=True,
-        laws=_ids("E01 E02 E03 E09 E15 E20 E22 E24 E25 E31 E38 R01 R03 R04 R09 R11 R17 R19"),
+        laws=_ids(
+            "E01 E02 E03 E07 E09 E15 E20 E22 E24 E25 E31 E34 E38 R01 R03 R04 R05 R07 R09 R11 "
+            "R15 R17 R18 R19"
+        ),
     ),
     Op(
         name="sub",
@@ -169,7 +172,10 @@ _ROWS = (
         hazard=None,
         fixes_zero=True,
         rational=True,
-        laws=_ids("E04 E05 E10 E13 E14 E23 E24 E32 E36 E38 R02 R03 R04 R05 R06 R08 R13 N1 N2"),
+        laws=_ids(
+            "E03 E04 E05 E07 E10 E13 E14 E22 E23 E24 E25 E29 E31 E32 E34 E36 E38 R02 R03 R04 "
+            "R05 R06 R07 R08 R10 R11 R12 R13 R14 R17 R18 R19 N1 N2 N5"
+        ),
     ),
     Op(
         name="div",

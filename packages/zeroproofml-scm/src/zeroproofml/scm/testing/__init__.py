@@ -1,4 +1,4 @@
-"""The conformance corpus, a leak check for functions of your own, and a pytest plugin.
+"""The conformance corpus, the laws, a leak check for functions of your own, a pytest plugin.
 
 Names are loaded when they are first used: the plugin lives here and must cost nothing.
 """
@@ -17,18 +17,41 @@ if TYPE_CHECKING:
         run_corpus,
         tolerance,
     )
+    from zeroproofml.scm.testing.laws import (
+        LAWS,
+        Law,
+        Operations,
+        array_operations,
+        exact_operations,
+        scalar_operations,
+    )
     from zeroproofml.scm.testing.leak import assert_no_leak
 
 __all__ = [
+    "LAWS",
     "Backend",
     "Case",
+    "Law",
+    "Operations",
     "Report",
+    "array_operations",
     "assert_no_leak",
+    "exact_operations",
     "load_cases",
     "run_case",
     "run_corpus",
+    "scalar_operations",
     "tolerance",
 ]
+
+_LAWS = {
+    "LAWS",
+    "Law",
+    "Operations",
+    "array_operations",
+    "exact_operations",
+    "scalar_operations",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -37,7 +60,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(msg)
     from importlib import import_module
 
-    where = "leak" if name == "assert_no_leak" else "corpus"
+    where = "laws" if name in _LAWS else "leak" if name == "assert_no_leak" else "corpus"
     return getattr(import_module(f"{__name__}.{where}"), name)
 
 
