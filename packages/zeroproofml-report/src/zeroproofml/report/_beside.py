@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from zeroproofml.report._fs import Tree
+from zeroproofml.report._output import demand_apart, write_apart
 from zeroproofml.report.answers import DerivedFile, DerivedIndex, DerivedOptions
 from zeroproofml.report.contract import Deriver
 from zeroproofml.report.contract.layout import seed_name
 from zeroproofml.report.contract.strict_json import parse, sha256
-from zeroproofml.report.errors import FileInvalid, Finding, ReportError, RunInvalid, UsageError
+from zeroproofml.report.errors import Finding, ReportError, RunInvalid, UsageError
 from zeroproofml.report.rundir import RawRun, load_raw_run, read_record
 from zeroproofml.report.seeddir import Hashes, read_seed_dir
 
@@ -45,44 +46,6 @@ def index(
             for name, data in sorted(files.items())
         ),
     )
-
-
-def write_apart(out: str, files: Mapping[str, bytes], made: DerivedIndex) -> list[str]:
-    """Write an output directory; what an earlier output left and this one does not make goes.
-
-    Args:
-        out: absent, empty, or an earlier output.
-        files: path → bytes.
-        made: their index; written last.
-
-    Returns:
-        The paths written, in order.
-
-    Raises:
-        FileInvalid: a target or one of its parents is a link or no regular file; nothing written.
-    """
-    files = {**files, INDEX: made.to_bytes()}
-    try:
-        tree = Tree.create(out)
-    except FileExistsError:
-        tree = Tree(out)
-    stale: set[str] = set()
-    if tree.kind(INDEX) is not None:
-        earlier = DerivedIndex.from_bytes(tree.read(INDEX), path=INDEX)
-        stale = {entry.path for entry in earlier.files} - files.keys()
-    for name in files:  # all targets first: a link anywhere ends the command before any write
-        parts = name.split("/")
-        for depth in range(1, len(parts) + 1):
-            kind = tree.kind("/".join(parts[:depth]))
-            if kind not in (None, "file" if depth == len(parts) else "dir"):
-                msg = f"passes through a {kind}"
-                raise FileInvalid(msg, code="path_unsafe", path=f"{out}/{name}", hint="remove it")
-    for name in sorted(stale):
-        if tree.kind(name) == "file":
-            tree.remove(name)
-    for name, data in files.items():
-        tree.write(name, data)
-    return list(files)
 
 
 def what_is_left(tree: Tree) -> tuple[RawRun, tuple[Finding, ...]]:
@@ -152,22 +115,7 @@ def demand_out(out: str, path: str, baseline: str | None) -> None:
     Raises:
         UsageError: exit 2.
     """
-    target = Path(out).resolve()
-    for name, other in (("the run", path), ("the baseline", baseline)):
-        if other is None:
-            continue
-        there = Path(other).resolve()
-        if target == there or there in target.parents:
-            _refuse(f"--out: lies inside {name}", "name a directory elsewhere")
-        if target in there.parents:
-            _refuse(f"--out: contains {name}", "name a directory elsewhere")
-    if not Path(out).exists():
-        return
-    if not Path(out).is_dir():
-        _refuse("--out: is not a directory", "name a new directory")
-    tree = Tree(out)
-    if tree.kind(INDEX) is None and tree.names():
-        _refuse(f"--out: {out} is not empty and holds no {INDEX}", "name a new directory")
+    demand_apart(out, {"the run": path, "the baseline": baseline})
 
 
 def _refuse(message: str, mend: str, path: str = "") -> NoReturn:

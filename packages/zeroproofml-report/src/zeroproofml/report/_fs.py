@@ -342,6 +342,19 @@ class Tree:
                 raise FileInvalid(msg, code="size", path=path, hint="restore the file")
             return b"".join(parts)
 
+    def blocks(self, path: str, *, limit: int) -> Iterator[bytes]:
+        """The regular file ``path`` in blocks, as long as it was when it was opened.
+
+        What another process appends meanwhile is not read. More than ``limit`` bytes: ``size``.
+        """
+        with self._reading(path) as (fd, size):
+            if size > limit:
+                msg = f"{size} bytes exceed the limit of {limit}"
+                raise FileInvalid(msg, code="size", path=path, hint="split the file")
+            while size and (block := _do("read", path, os.read, fd, min(_BLOCK, size))):
+                size -= len(block)
+                yield block
+
     def hash(self, path: str) -> tuple[int, str]:
         """Size in bytes and ``sha256:…`` of the regular file ``path``, in constant memory."""
         made, total = hashlib.sha256(), 0

@@ -33,6 +33,7 @@ __all__ = [
     "Difference",
     "FindingRecord",
     "LinkResult",
+    "PageIndex",
     "RunList",
     "RunRef",
     "RunRow",
@@ -118,6 +119,23 @@ class DerivedIndex(FileModel):
     raw_digest: Digest
     deriver: Deriver
     options: DerivedOptions
+    files: Annotated[Seq[DerivedFile], Field(max_length=10_000)]
+
+
+class PageIndex(FileModel):
+    """``DERIVED.json`` of a page about a bundle or a metric log: what it holds, made from what.
+
+    ``source`` is the bundle's digest (null where its metadata could not be read) or that of the log.
+    """
+
+    SCHEMA: ClassVar[str] = "zeroproofml.derived_page"
+
+    schema_name: Literal["zeroproofml.derived_page"] = "zeroproofml.derived_page"
+    schema_version: Literal[1] = 1
+    kind: Literal["bundle", "training_log"]
+    source: Digest | None
+    version: str
+    html: bool
     files: Annotated[Seq[DerivedFile], Field(max_length=10_000)]
 
 

@@ -10,6 +10,7 @@ __all__ = [
     "ComparisonRefused",
     "FileInvalid",
     "Finding",
+    "NothingToReport",
     "ReportError",
     "ResumeRefused",
     "RunInvalid",
@@ -176,6 +177,13 @@ class RunInvalid(ReportError):
             hint=hint,
         )
         self.findings = tuple(findings)
+
+
+class NothingToReport(ReportError):
+    """There is nothing that a page could be about: no seed result, no record (exit 7)."""
+
+    exit_code = 7
+    default_code = "nothing"
 
 
 class ComparisonRefused(ReportError):

@@ -8,16 +8,22 @@ Which state allows what is the table of reports.md, section 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from zeroproofml.report import _beside, compare, derive
 from zeroproofml.report._fs import Tree
+from zeroproofml.report._output import Outcome
 from zeroproofml.report._validate import Inspection
 from zeroproofml.report.contract import Baseline, ClaimsFile, Manifest, PairedStats
 from zeroproofml.report.contract.layout import MANIFEST, classify
 from zeroproofml.report.contract.strict_json import sha256
-from zeroproofml.report.errors import FileInvalid, Finding, ReportError, RunInvalid, UsageError
+from zeroproofml.report.errors import (
+    FileInvalid,
+    Finding,
+    NothingToReport,
+    RunInvalid,
+    UsageError,
+)
 from zeroproofml.report.journal import RunWriter
 from zeroproofml.report.rundir import (
     BenchmarkRun,
@@ -33,23 +39,6 @@ __all__ = ["NothingToReport", "Outcome", "regenerate"]
 
 HTML = "RUN_REPORT.html"
 OLD = ".zpml/old"
-
-
-class NothingToReport(ReportError):
-    """The run has no seed result (exit 7)."""
-
-    exit_code = 7
-    default_code = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was done: files written, remarks, the last line, the exit code."""
-
-    written: tuple[str, ...]
-    verdict: str
-    notes: tuple[str, ...] = ()
-    exit_code: int = 0
 
 
 def regenerate(

@@ -8,6 +8,7 @@ from importlib import resources
 from zeroproofml.report.answers import (
     Comparison,
     DerivedIndex,
+    PageIndex,
     RunList,
     ValidationAnswer,
     VerificationAnswer,
@@ -41,6 +42,7 @@ MODELS: tuple[type[FileModel], ...] = (
     Comparison,
     RunList,
     DerivedIndex,
+    PageIndex,
 )
 
 
