@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroproofml.jax import ops
+from zeroproofml.scm import exact
 from zeroproofml.scm.errors import SCMTypeError, SCMValueError
 from zeroproofml.scm.optable import OPS
 from zeroproofml.scm.testing import Backend, load_cases
@@ -168,8 +169,6 @@ FIELD = [row.name for row in OPS.values() if row.rational and row.name != "pow"]
 @pytest.mark.parametrize("name", FIELD)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_field_operations_are_correctly_rounded(name, dtype):
-    from zeroproofml.scm import exact
-
     limits = np.finfo(dtype)
     rng = np.random.default_rng(3)
     count, arity = 400, OPS[name].arity

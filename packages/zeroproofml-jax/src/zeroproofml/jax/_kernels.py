@@ -35,18 +35,20 @@ def _invert(x: jax.Array) -> jax.Array:
 
 
 def _power(x: jax.Array, e: jax.Array) -> jax.Array:
-    plain = jnp.power(x, e.astype(x.dtype))
     if not jnp.iscomplexobj(x):
-        return plain
-    # exp(e·log x) loses a digit per unit of e; small whole exponents are multiplied out.
+        return jnp.power(x, e)
+    # A power multiplies the relative error of its logarithm by |e·log x|. So complex64 takes the
+    # wider dtype where x64 is on, and small whole exponents are multiplied out.
+    z = x.astype(complex)
+    plain = jnp.power(z, e.astype(z.dtype))
     whole = (e == jnp.floor(e)) & (jnp.abs(e) < 2**_SMALL_POWERS)
     bits = jnp.where(whole, jnp.abs(e), 0).astype(jnp.int32)
-    product, square = jnp.ones_like(x), x
+    product, square = jnp.ones_like(z), z
     for bit in range(_SMALL_POWERS):
         product = jnp.where((bits >> bit) & 1, product * square, product)
         square = square * square
     product = jnp.where(e < 0, _invert(product), product)
-    return jnp.where(whole & jnp.isfinite(product), product, plain)
+    return jnp.where(whole & jnp.isfinite(product), product, plain).astype(x.dtype)
 
 
 def _log1p(u: jax.Array) -> jax.Array:
