@@ -310,6 +310,8 @@ def m():
         lambda p: np.concatenate([p, p]),
         lambda p: np.concatenate([p, p], axis=1),
         lambda p: np.concatenate((p, p), axis=None),
+        np.concatenate,
+        np.stack,
         lambda p: np.stack([p, p]),
         lambda p: np.stack([p, p], axis=-1),
         lambda p: np.where(np.array([True, False, True]), p, p),

@@ -366,10 +366,11 @@ def classify(op: Op, operands: Sequence[Any], shape: tuple[int, ...], lanes: Pla
         return overflow
     gathered = [
         (p if p.shape == shape else np.broadcast_to(p, shape)).reshape(-1)[lanes]
-        for p in map(np.asarray, operands)
+        for p in (q if isinstance(q, np.ndarray) else np.asarray(q) for q in operands)
     ]
     is_complex = any(p.dtype.kind == "c" for p in gathered)
-    causes = np.full(lanes.shape, overflow)
+    causes = np.empty(lanes.shape, np.uint8)
+    causes.fill(overflow)
     for cause, predicate in reversed(op.faults):
         causes[predicate(np, is_complex, *gathered)] = int(cause)
     return causes
@@ -409,7 +410,7 @@ def _execute_canonical(
     if look:
         bad = np.asarray(np.isfinite(r))
         np.logical_not(bad, out=bad)
-        lanes = np.flatnonzero(bad if mask is None else bad > mask)
+        lanes = (bad if mask is None else np.asarray(bad > mask)).reshape(-1).nonzero()[0]
         if lanes.size:
             found = np.zeros(shape, np.uint8) if cause is None else np.array(cause)
             found.reshape(-1)[lanes] = classify(op, operands, shape, lanes)

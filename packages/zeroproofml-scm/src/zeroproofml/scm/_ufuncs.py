@@ -6,6 +6,7 @@ listed is refused by name: a function that does not know ⊥ must not see a payl
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +163,9 @@ def apply_reduce(ufunc: np.ufunc, planes: Planes, axis: Any = 0, keepdims: bool 
 
 
 def _join(function: Callable[..., Any], arrays: Sequence[Any], axis: Any) -> Planes:
+    if isinstance(arrays, Planes):  # one array stands for the lanes of its axis 0
+        whole, take = arrays, operator.itemgetter
+        arrays = [each(whole, take(i)) for i in range(len(whole.payload))]
     planes = unify(list(arrays))
 
     def joined(parts: list[Any]) -> Any:
