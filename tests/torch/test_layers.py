@@ -365,30 +365,12 @@ def test_state_dict_names_are_the_shared_ones():
 
 
 # Acceptance 20, for layers.
-@pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore:.*should not be instantiated:DeprecationWarning"
-)  # dynamo's own
-def test_compile_fullgraph_of_every_layer_and_recompile_on_policy(compiling):
-    rational = _rational([1.0, 2.0], [1.0, 3.0])
-    head = ProjectiveRationalMultiHead(2, 2, 2, q_param="softplus", dtype=F64)
-    angular = AngularProjectiveHead(2, 2, dtype=F64)
-    normalize, norm, softmax = ProjectiveNormalize(), SCMNorm(), SCMSoftmax()
+DYNAMO = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 
-    def everything(x):
-        y, bottom = rational(x)
-        P, Q = head(x, x[:, 0])
-        A, B = normalize(*angular(x))
-        n, n_bottom = norm(x)
-        s, s_bottom = softmax(x)
-        return torch.stack([y, P, Q, A, B, n, s]), torch.stack([bottom, n_bottom, s_bottom])
 
-    # Lanes: regular, the pole, non-finite.
-    x = torch.tensor([[0.5, 0.1], [-1 / 3, 2.0], [math.nan, 0.0]], dtype=F64, requires_grad=True)
-    parameters = (x, *rational.parameters(), *head.parameters(), *angular.parameters())
-    want, want_masks = everything(x)
-    compiled = compiling(everything, fullgraph=True)
-    got, masks = compiled(x)
+def _compare_compiled(compiled, everything, x, parameters):
+    """Values, masks and gradients of a compiled function against eager mode."""
+    (got, masks), (want, want_masks) = compiled(x), everything(x)
     assert torch.equal(masks, want_masks)
     torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-14, equal_nan=True)
 
@@ -399,7 +381,50 @@ def test_compile_fullgraph_of_every_layer_and_recompile_on_policy(compiling):
     for left, right in zip(gradients(got), gradients(want), strict=True):
         assert torch.isfinite(left).all()
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-12)
+
+
+def _lanes():
+    """Regular lanes, the pole of the layer below, and one that is not finite."""
+    x = torch.tensor([[0.5, 0.1], [-1 / 3, 2.0], [math.nan, 0.0]], dtype=F64)
+    return x.requires_grad_()
+
+
+@pytest.mark.slow
+@DYNAMO  # dynamo makes an instance of every autograd.Function that it traces
+def test_compile_fullgraph_and_recompile_on_policy(compiling):
+    rational = _rational([1.0, 2.0], [1.0, 3.0])
+    normalize = ProjectiveNormalize()
+
+    def everything(x):
+        y, bottom = rational(x)
+        clean = torch.nan_to_num(x)
+        P, Q = normalize(clean, clean + 1.0)
+        return torch.stack([y, P, Q]), bottom
+
+    x, parameters = _lanes(), tuple(rational.parameters())
+    compiled = compiling(everything, fullgraph=True)
+    _compare_compiled(compiled, everything, x, (x, *parameters))
     with gradient_policy(GradientPolicy.REJECT):
         got, _ = compiled(x)
-    rejected = torch.autograd.grad(got[0].sum(), tuple(rational.parameters()))
+    rejected = torch.autograd.grad(got[0].sum(), parameters)
     assert all((gradient == 0).all() for gradient in rejected)
+
+
+@DYNAMO
+def test_compile_traces_the_other_layers_in_one_graph(compiling):
+    """Traced with their backward as one graph; the code generator has its turn in the slow tests."""
+    head = ProjectiveRationalMultiHead(2, 2, 2, q_param="softplus", dtype=F64)
+    angular = AngularProjectiveHead(2, 2, dtype=F64)
+    norm, softmax = SCMNorm(), SCMSoftmax()
+
+    def everything(x):
+        n, n_bottom = norm(x)
+        s, s_bottom = softmax(x)
+        return torch.stack([*head(x, x[:, 0]), *angular(x), n, s]), torch.stack(
+            [n_bottom, s_bottom]
+        )
+
+    x = _lanes()
+    parameters = (x, *head.parameters(), *angular.parameters())
+    compiled = compiling(everything, fullgraph=True, backend="aot_eager")
+    _compare_compiled(compiled, everything, x, parameters)

@@ -99,6 +99,27 @@ def test_vmap_over_the_mask_alone(name, arity, op, form):
         torch.testing.assert_close(got, torch.stack([transform(mask) for mask in masks]))
 
 
+def test_forward_mode_around_and_inside_vmap(name, arity, op, form):
+    """A generated vmap rule cannot unpack the tangents that jvp(vmap) brings along."""
+    operands = [value.detach() for value in _operands(name, arity, torch.float64)]
+    ones = tuple(torch.ones_like(value) for value in operands)
+    want = jvp(lambda *v: op(*v)[0], tuple(operands), ones)[1]
+
+    def mapped(*values):
+        return vmap(lambda *v: op(*v)[0])(*values)
+
+    torch.testing.assert_close(jvp(mapped, tuple(operands), ones)[1], want)
+
+    def slopes(*values):
+        everything = tuple(range(arity))
+        return sum(vmap(grad(lambda *v: op(*v)[0], argnums=everything))(*values))
+
+    second = jvp(slopes, tuple(operands), ones)[1]
+    reference = hessian(lambda *v: op(*v)[0].sum(), argnums=tuple(range(arity)))(*operands)
+    total = sum(block.sum(-1) for row in reference for block in row)
+    torch.testing.assert_close(second, total)
+
+
 def test_vmap_of_the_operation(name, arity, op, form):
     operands = [value.detach().reshape(2, 2) for value in _operands(name, arity, torch.float64)]
     payload, mask = vmap(op)(*operands)

@@ -19,12 +19,19 @@ from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 from zeroproofml.torch._arguments import broadcast, mask_tensor, operands
 from zeroproofml.torch._rules import RULES, Rule
 
-__all__ = ["apply", "execute"]
+__all__ = ["apply", "execute", "primal", "to_front"]
 
 
-def _primal(value: Tensor) -> Tensor:
-    primal: Tensor = unpack_dual(value).primal  # type: ignore[no-untyped-call]  # untyped in torch
-    return primal
+def to_front(value: Tensor, dim: int | None, dims: int) -> Tensor:
+    """The batch axis of vmap first (of size 1 if there is none), then ``dims`` axes, 1 where missing."""
+    value = value.unsqueeze(0) if dim is None else value.movedim(dim, 0)
+    return value.reshape(value.shape[0], *(1,) * (dims + 1 - value.dim()), *value.shape[1:])
+
+
+def primal(value: Tensor) -> Tensor:
+    """A tensor without its tangent at the current level of forward mode, keeping outer levels."""
+    found: Tensor = unpack_dual(value).primal  # type: ignore[no-untyped-call]  # untyped in torch
+    return found
 
 
 def _function(rule: Rule) -> type[torch.autograd.Function]:
@@ -49,18 +56,29 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
         ]
 
     class Row(torch.autograd.Function):
-        generate_vmap_rule = True
-
         @staticmethod
         def forward(mask: Tensor | None, *values: Tensor) -> tuple[Tensor, Tensor]:
             result = rule.kernel(*values)
             probe = rule.probe(result, *values)
             bottom = probe != probe
-            if mask is None:
-                return result.masked_fill_(bottom, 0.0), bottom
-            # Not in place: under vmap the mask may be batched where the result is not.
-            bottom = bottom | mask
-            return torch.where(bottom, 0.0, result), bottom
+            if mask is not None:
+                bottom = bottom | mask
+            return result.masked_fill_(bottom, 0.0), bottom
+
+        @staticmethod
+        def vmap(
+            info: Any, in_dims: tuple[int | None, ...], mask: Tensor | None, *values: Tensor
+        ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+            # Written out, since torch's generated rule would put batched tensors into jvp, where
+            # their tangents cannot be unpacked. The operations are elementwise: one axis more.
+            size, dims = info.batch_size, values[0].dim() - (in_dims[1] is not None)
+            moved = [
+                to_front(value, dim, dims).expand(size, *(-1,) * dims)
+                for value, dim in zip(values, in_dims[1:], strict=True)
+            ]
+            if mask is not None:
+                mask = to_front(mask, in_dims[0], dims)
+            return Row.apply(mask, *moved), (0, 0)  # type: ignore[no-untyped-call]  # untyped in torch
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -100,7 +118,7 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
             # 0. Switched on, the saved operands must shed the tangents of this very level.
             with _set_fwd_grad_enabled(True):
                 values, result, bottom = saved(ctx)
-                values = [None if v is None else _primal(v) for v in values]
+                values = [None if v is None else primal(v) for v in values]
                 off = off_lanes(values, result, bottom)
                 seeds = tuple(None if t is None else torch.where(off, 0.0, t) for t in tangents)
                 result = torch.where(off, 1.0, result)

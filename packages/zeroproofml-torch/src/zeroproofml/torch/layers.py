@@ -7,6 +7,7 @@ The mathematics is ``zeroproofml.scm.formulas``; here it gets parameters and gra
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Literal
@@ -18,6 +19,9 @@ from zeroproofml.scm.errors import SCMTypeError, SCMValueError
 from zeroproofml.scm.formulas import heads, norm, projective, rational
 from zeroproofml.scm.policy import GradientPolicy, resolve_policy
 from zeroproofml.torch._arguments import broadcast, mask_tensor
+from zeroproofml.torch._execute import apply
+from zeroproofml.torch._polynomial import polynomial
+from zeroproofml.torch._rules import RULES
 from zeroproofml.torch.policy import gate, sanitise
 
 __all__ = [
@@ -94,6 +98,13 @@ def _normal(
     return nn.Parameter(0.01 * draw)
 
 
+def _own_polynomial(basis: Basis) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The evaluation in one Function; None where the formula itself is better or the only one."""
+    if torch.compiler.is_compiling() or basis not in ("monomial", "chebyshev"):
+        return None
+    return functools.partial(polynomial, basis=str(basis))
+
+
 class SCMRationalLayer(nn.Module):
     """A learned rational function P(x)/Q(x), elementwise, that is ⊥ where Q vanishes.
 
@@ -160,6 +171,11 @@ class SCMRationalLayer(nn.Module):
         def guard(value: Tensor, undefined: Tensor) -> Tensor:
             return sanitise(value, undefined, policy)
 
+        def divide(P: Tensor, Q: Tensor, undefined: Tensor) -> tuple[Tensor, Tensor]:
+            return apply(RULES["div"], undefined, guard(P, undefined), guard(Q, undefined))
+
+        evaluate = _own_polynomial(self.basis)
+        kernels = None if evaluate is None else rational.Kernels(evaluate, divide)
         payload, bottom, _, _ = rational.rational(
             x,
             self.numerator,
@@ -169,6 +185,7 @@ class SCMRationalLayer(nn.Module):
             mask=absent,
             stop_gradient=Tensor.detach,
             guard=guard,
+            kernels=kernels,
             xp=torch,
         )
         return gate(payload, bottom, policy), bottom
@@ -248,6 +265,7 @@ class ProjectiveRationalMultiHead(nn.Module):
             q_param=self.q_param,
             q_min=self.q_min,
             stop_gradient=Tensor.detach,
+            polynomial=_own_polynomial(self.basis),
             xp=torch,
         )
         return _gated_tuple(P, Q, policy)

@@ -82,6 +82,7 @@ def rational_head(
     q_param: str = "none",
     q_min: float = 0.0,
     stop_gradient: Callable[[Any], Any] | None = None,
+    polynomial: Callable[[Any, Any], Any] | None = None,
 ) -> tuple[Any, Any]:
     """O numerators over one shared denominator per row; no division.
 
@@ -95,6 +96,8 @@ def rational_head(
         basis: see :func:`zeroproofml.scm.formulas.basis.evaluate`.
         stop_gradient: the framework's; a lane that is not finite, or whose derivative is not, is
             then a constant.
+        polynomial: a framework's own ``(coefficients, x) -> value`` whose derivatives are finite by
+            construction; nothing is then computed twice.
         xp: numpy, torch or jax.numpy.
 
     Returns:
@@ -117,9 +120,12 @@ def rational_head(
     if rows not in ((shape[0],), (shape[0], 1)):
         msg = f"z_den {rows} must be ({shape[0]},) or ({shape[0]}, 1): one denominator per row"
         raise SCMValueError(msg)
-    P = _polynomial(num_weights, z_num, basis, stop_gradient, xp=xp)
     column = z_den if len(rows) == 2 else z_den[..., None]
-    delta = _polynomial(den_weights, column, basis, stop_gradient, xp=xp)
+    if polynomial is not None:
+        P, delta = polynomial(num_weights, z_num), polynomial(den_weights, column)
+    else:
+        P = _polynomial(num_weights, z_num, basis, stop_gradient, xp=xp)
+        delta = _polynomial(den_weights, column, basis, stop_gradient, xp=xp)
     if q_param == "softplus":
         stop = stop_gradient or identity
         bad = ~xp.isfinite(delta)

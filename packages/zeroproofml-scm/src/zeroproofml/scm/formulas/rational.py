@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from zeroproofml.scm.formulas._arrays import finite_number, identity, quiet, quotient
 from zeroproofml.scm.formulas.basis import Basis, basis_matrix, evaluate
 from zeroproofml.scm.formulas.strict import round_threshold
 
-__all__ = ["rational"]
+__all__ = ["Kernels", "rational"]
 
 
 def _coefficient_growth(x: Any, cotangent: Any, degree: int, basis: Basis, *, xp: Any) -> Any:
@@ -21,6 +21,19 @@ def _coefficient_growth(x: Any, cotangent: Any, degree: int, basis: Basis, *, xp
     for _ in range(degree):
         cotangent = cotangent * step
     return cotangent
+
+
+class Kernels(NamedTuple):
+    """A framework's own parts of :func:`rational`, whose derivatives are finite by construction.
+
+    Attributes:
+        evaluate: ``(coefficients, x) -> polynomial`` by the same recurrence as
+            :func:`zeroproofml.scm.formulas.basis.evaluate`.
+        divide: ``(P, Q, undefined) -> (payload, mask)`` by the rules of division.
+    """
+
+    evaluate: Callable[[Any, Any], Any]
+    divide: Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 @quiet
@@ -35,6 +48,7 @@ def rational(
     mask: Any = None,
     stop_gradient: Callable[[Any], Any] | None = None,
     guard: Callable[[Any, Any], Any] | None = None,
+    kernels: Kernels | None = None,
 ) -> tuple[Any, Any, Any, Any]:
     """Evaluate P(x)/Q(x).
 
@@ -52,6 +66,8 @@ def rational(
         stop_gradient: the framework's; without it nothing is prepared for differentiation.
         guard: a layer's gradient gate, ``guard(value, undefined) -> value``, put on P and Q before
             the quotient: a finite cotangent can still overflow on its way through 1/Q.
+        kernels: a framework's own evaluation and division with safe derivatives; nothing is then
+            computed twice, once for the value and once for the derivative.
         xp: numpy, torch or jax.numpy.
 
     Returns:
@@ -71,12 +87,19 @@ def rational(
     finite_number(singular_epsilon, "singular_epsilon")
     stop = stop_gradient or identity
     absent = ~xp.isfinite(x) if mask is None else mask | ~xp.isfinite(x)
-    point = xp.where(absent, 0.0, stop(x))
-    P = evaluate(stop(numerator), point, basis, xp=xp)
-    Q = evaluate(stop(denominator), point, basis, xp=xp)
-    broken = absent | ~xp.isfinite(P) | ~xp.isfinite(Q)
-    distance = xp.abs(Q)
-    undefined = broken | (Q == 0) | (distance < round_threshold(singular_epsilon, distance.dtype))
+    point = xp.where(absent, 0.0, x if kernels else stop(x))
+    if kernels is not None:
+        P, Q = kernels.evaluate(numerator, point), kernels.evaluate(denominator, point)
+    else:
+        P = evaluate(stop(numerator), point, basis, xp=xp)
+        Q = evaluate(stop(denominator), point, basis, xp=xp)
+    p, q = (stop(P), stop(Q)) if kernels else (P, Q)
+    broken = absent | ~xp.isfinite(p) | ~xp.isfinite(q)
+    distance = xp.abs(q)
+    undefined = broken | (q == 0) | (distance < round_threshold(singular_epsilon, distance.dtype))
+    if kernels is not None:
+        payload, bottom = kernels.divide(P, Q, undefined)
+        return payload, bottom, xp.where(broken, 0.0, P), xp.where(broken, 0.0, Q)
     if stop_gradient is None:
         payload, bottom = quotient(P, Q, undefined, xp=xp)
         return payload, bottom, xp.where(broken, 0.0, P), xp.where(broken, 0.0, Q)
