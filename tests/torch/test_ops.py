@@ -334,3 +334,14 @@ def test_threads_emit_no_warning():
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_corpus_on_cuda():
+    backend = Backend.load(
+        "zeroproofml.torch.ops:scm_{op}_torch",
+        put=lambda a: torch.from_numpy(a).cuda(),
+        get=lambda t: t.cpu().numpy(),
+    )
+    assert not run_corpus(backend).failures

@@ -120,6 +120,15 @@ def _power(x: Tensor, e: Tensor) -> Tensor:
         return torch.pow(x, e)
     zero = x == 0
     power = torch.pow(torch.where(zero, 1.0, x), e)
+    # exp(e·log x) loses a digit for ordinary cubes and more near the limits.
+    count = e.abs()
+    product, factor = torch.ones_like(x), x
+    for bit in range(7):
+        product = torch.where(torch.floor(count / 2**bit) % 2 == 1, product * factor, product)
+        factor = factor * factor
+    product = torch.where(e < 0, quotient(torch.ones_like(x), product), product)
+    short = (count <= 100) & (e == torch.floor(e)) & torch.isfinite(product)
+    power = torch.where(short, product, power)
     at_zero = torch.where(e > 0, 0.0, torch.where(e == 0, 1.0, torch.inf))
     return torch.where(zero, at_zero.to(power.dtype), power)
 

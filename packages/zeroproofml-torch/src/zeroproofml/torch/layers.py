@@ -7,20 +7,29 @@ The mathematics is ``zeroproofml.scm.formulas``; here it gets parameters and gra
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from zeroproofml.scm.errors import SCMTypeError, SCMValueError
+from zeroproofml.scm.errors import SCMValueError
 from zeroproofml.scm.formulas import heads, norm, projective, rational
-from zeroproofml.scm.policy import GradientPolicy, resolve_policy
-from zeroproofml.torch._arguments import broadcast, mask_tensor
+from zeroproofml.scm.policy import GradientPolicy
 from zeroproofml.torch._execute import apply
-from zeroproofml.torch._polynomial import polynomial
+from zeroproofml.torch._layer_parts import (
+    Basis,
+    absent_lanes,
+    check_policy,
+    degree,
+    gated_tuple,
+    lane_mask,
+    normal,
+    own_polynomial,
+    positive,
+    real_input,
+    resolved,
+)
 from zeroproofml.torch._rules import RULES
 from zeroproofml.torch.policy import gate, sanitise
 
@@ -32,77 +41,6 @@ __all__ = [
     "SCMRationalLayer",
     "SCMSoftmax",
 ]
-
-Basis = str | Callable[[Tensor, int], Tensor]
-
-
-def _input(name: str, value: Any, like: torch.dtype) -> Tensor:
-    """A real floating tensor; integers take ``like``, and so do half inputs under autocast."""
-    if not isinstance(value, Tensor):
-        msg = f"{name} must be a torch.Tensor, not {type(value).__name__}"
-        raise SCMTypeError(msg)
-    if value.is_complex() or value.dtype == torch.bool:
-        msg = f"{name} has dtype {value.dtype}; pass a real floating tensor"
-        raise SCMTypeError(msg)
-    if not value.is_floating_point():
-        return value.to(like)
-    autocast = torch.is_autocast_enabled(value.device.type)
-    return value.float() if autocast and value.dtype.itemsize < 4 else value
-
-
-def _mask(name: str, mask: Any, x: Tensor) -> Tensor | None:
-    given = mask_tensor(name, mask, x.device)
-    if given is None or given.shape == x.shape:
-        return given
-    if broadcast((given.shape, x.shape), (name, "x")) != tuple(x.shape):
-        msg = f"{name} {tuple(given.shape)} must broadcast to x's shape {tuple(x.shape)}"
-        raise SCMValueError(msg)
-    return given.expand(x.shape)
-
-
-def _absent(mask: Tensor | None, x: Tensor) -> Tensor:
-    """The lanes that are ⊥ on entry."""
-    broken = ~torch.isfinite(x.detach())
-    return broken if mask is None else broken | mask
-
-
-def _policy(explicit: GradientPolicy | None) -> GradientPolicy:
-    return resolve_policy(explicit, GradientPolicy.PROJECT)
-
-
-def _check_policy(policy: Any) -> GradientPolicy | None:
-    if policy is not None and not isinstance(policy, GradientPolicy):
-        msg = f"gradient_policy must be a GradientPolicy or None, not {policy!r}"
-        raise SCMTypeError(msg)
-    return policy
-
-
-def _degree(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be an integer, not {value!r}"
-        raise SCMTypeError(msg)
-    if value < 0:
-        msg = f"{name} must be >= 0, got {value}"
-        raise SCMValueError(msg)
-    return value
-
-
-def _normal(
-    *shape: int,
-    dtype: torch.dtype | None,
-    device: torch.device | str | None,
-    generator: torch.Generator | None,
-) -> nn.Parameter:
-    """N(0, 0.01²)."""
-    draw = torch.randn(*shape, dtype=dtype, device=device, generator=generator)
-    return nn.Parameter(0.01 * draw)
-
-
-def _own_polynomial(basis: Basis) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """The evaluation in one Function; None where the formula itself is better or the only one."""
-    if torch.compiler.is_compiling() or basis not in ("monomial", "chebyshev"):
-        return None
-    return functools.partial(polynomial, basis=str(basis))
 
 
 class SCMRationalLayer(nn.Module):
@@ -140,12 +78,12 @@ class SCMRationalLayer(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        p = _degree(numerator_degree, "numerator_degree")
-        q = _degree(denominator_degree, "denominator_degree")
+        p = degree(numerator_degree, "numerator_degree")
+        q = degree(denominator_degree, "denominator_degree")
         self.basis = basis
         self.singular_epsilon = singular_epsilon
-        self.gradient_policy = _check_policy(gradient_policy)
-        self.numerator = _normal(p + 1, dtype=dtype, device=device, generator=generator)
+        self.gradient_policy = check_policy(gradient_policy)
+        self.numerator = normal(p + 1, dtype=dtype, device=device, generator=generator)
         start = torch.zeros(q + 1, dtype=dtype, device=device)
         start[0] = 1.0
         self.denominator = nn.Parameter(start)
@@ -163,9 +101,9 @@ class SCMRationalLayer(nn.Module):
         Raises:
             SCMTypeError: complex or bool x. SCMValueError: a mask that does not broadcast to x's shape.
         """
-        x = _input("x", x, self.numerator.dtype)
-        absent = _absent(_mask("mask", mask, x), x)
-        policy = _policy(self.gradient_policy)
+        x = real_input("x", x, self.numerator.dtype)
+        absent = absent_lanes(lane_mask("mask", mask, x), x)
+        policy = resolved(self.gradient_policy)
         x = sanitise(x, absent, policy)
 
         def guard(value: Tensor, undefined: Tensor) -> Tensor:
@@ -174,7 +112,7 @@ class SCMRationalLayer(nn.Module):
         def divide(P: Tensor, Q: Tensor, undefined: Tensor) -> tuple[Tensor, Tensor]:
             return apply(RULES["div"], undefined, guard(P, undefined), guard(Q, undefined))
 
-        evaluate = _own_polynomial(self.basis)
+        evaluate = own_polynomial(self.basis)
         kernels = None if evaluate is None else rational.Kernels(evaluate, divide)
         payload, bottom, _, _ = rational.rational(
             x,
@@ -235,13 +173,13 @@ class ProjectiveRationalMultiHead(nn.Module):
     ) -> None:
         super().__init__()
         heads.check_head(q_anchor, q_param, q_min)
-        outputs = _positive(output_dim, "output_dim")
-        p = _degree(numerator_degree, "numerator_degree")
-        q = _degree(denominator_degree, "denominator_degree")
+        outputs = positive(output_dim, "output_dim")
+        p = degree(numerator_degree, "numerator_degree")
+        q = degree(denominator_degree, "denominator_degree")
         self.basis, self.q_anchor, self.q_param, self.q_min = basis, q_anchor, q_param, q_min
-        self.gradient_policy = _check_policy(gradient_policy)
-        self.num_weights = _normal(outputs, p + 1, dtype=dtype, device=device, generator=generator)
-        self.den_weights = _normal(q + 1, dtype=dtype, device=device, generator=generator)
+        self.gradient_policy = check_policy(gradient_policy)
+        self.num_weights = normal(outputs, p + 1, dtype=dtype, device=device, generator=generator)
+        self.den_weights = normal(q + 1, dtype=dtype, device=device, generator=generator)
 
     def forward(self, z_num: Tensor, z_den: Tensor) -> tuple[Tensor, Tensor]:
         """(P, Q), both (B, O).
@@ -252,9 +190,9 @@ class ProjectiveRationalMultiHead(nn.Module):
         Raises:
             SCMTypeError: complex or bool input. SCMValueError: other shapes.
         """
-        policy = _policy(self.gradient_policy)
-        z_num = _input("z_num", z_num, self.num_weights.dtype)
-        z_den = _input("z_den", z_den, self.den_weights.dtype)
+        policy = resolved(self.gradient_policy)
+        z_num = real_input("z_num", z_num, self.num_weights.dtype)
+        z_den = real_input("z_den", z_den, self.den_weights.dtype)
         P, Q = heads.rational_head(
             sanitise(z_num, ~torch.isfinite(z_num.detach()), policy),
             sanitise(z_den, ~torch.isfinite(z_den.detach()), policy),
@@ -265,10 +203,10 @@ class ProjectiveRationalMultiHead(nn.Module):
             q_param=self.q_param,
             q_min=self.q_min,
             stop_gradient=Tensor.detach,
-            polynomial=_own_polynomial(self.basis),
+            polynomial=own_polynomial(self.basis),
             xp=torch,
         )
-        return _gated_tuple(P, Q, policy)
+        return gated_tuple(P, Q, policy)
 
     def bottom_capability(self, tau_infer: float) -> str:
         """ "unreachable_by_construction" if |Q| can never fall below tau_infer, else "reachable"."""
@@ -277,19 +215,6 @@ class ProjectiveRationalMultiHead(nn.Module):
     def extra_repr(self) -> str:
         """The options that are not parameters."""
         return f"q_anchor={self.q_anchor!r}, q_param={self.q_param!r}, q_min={self.q_min}"
-
-
-def _positive(value: Any, name: str) -> int:
-    if _degree(value, name) == 0:
-        msg = f"{name} must be >= 1, got 0"
-        raise SCMValueError(msg)
-    return int(value)
-
-
-def _gated_tuple(P: Tensor, Q: Tensor, policy: GradientPolicy) -> tuple[Tensor, Tensor]:
-    """The policy on both members; a lane is ⊥ when one of them is not finite."""
-    bottom = ~torch.isfinite(P.detach()) | ~torch.isfinite(Q.detach())
-    return gate(P, bottom, policy), gate(Q, bottom, policy)
 
 
 class AngularProjectiveHead(nn.Module):
@@ -322,12 +247,12 @@ class AngularProjectiveHead(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        inputs, outputs = _positive(input_dim, "input_dim"), _positive(output_dim, "output_dim")
+        inputs, outputs = positive(input_dim, "input_dim"), positive(output_dim, "output_dim")
         if not math.isfinite(theta_scale) or theta_scale == 0:
             msg = f"theta_scale must be finite and not 0, got {theta_scale}"
             raise SCMValueError(msg)
         self.theta_scale = theta_scale
-        self.gradient_policy = _check_policy(gradient_policy)
+        self.gradient_policy = check_policy(gradient_policy)
         draw = torch.rand(outputs, inputs, dtype=dtype, device=device, generator=generator)
         self.weight = nn.Parameter((2 * draw - 1) / math.sqrt(inputs))
         self.bias = nn.Parameter(torch.zeros(outputs, dtype=dtype, device=device))
@@ -341,18 +266,18 @@ class AngularProjectiveHead(nn.Module):
         Raises:
             SCMTypeError: complex or bool features. SCMValueError: another last axis.
         """
-        features = _input("features", features, self.weight.dtype)
+        features = real_input("features", features, self.weight.dtype)
         if features.dim() == 0 or features.shape[-1] != self.weight.shape[1]:
             msg = f"features {tuple(features.shape)} must end in {self.weight.shape[1]}"
             raise SCMValueError(msg)
-        policy = _policy(self.gradient_policy)
+        policy = resolved(self.gradient_policy)
         absent = ~torch.isfinite(features.detach())
         # A row with a non-finite feature is a NaN tuple, and no product 0·inf reaches the weights.
         broken = absent.any(-1, keepdim=True)
         clean = torch.where(absent, 0.0, sanitise(features, absent, policy))
         phi = self.theta_scale * (clean @ self.weight.mT + self.bias)
         P, Q = heads.angular_head(torch.where(broken, torch.nan, phi), xp=torch)
-        return _gated_tuple(P, Q, policy)
+        return gated_tuple(P, Q, policy)
 
     def extra_repr(self) -> str:
         """The sizes and the scale."""
@@ -417,7 +342,7 @@ class SCMNorm(nn.Module):
     def __init__(self, eps: float = 0.0, gradient_policy: GradientPolicy | None = None) -> None:
         super().__init__()
         self.eps = eps
-        self.gradient_policy = _check_policy(gradient_policy)
+        self.gradient_policy = check_policy(gradient_policy)
         self(torch.ones(1))  # refuses a bad eps here
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -426,9 +351,9 @@ class SCMNorm(nn.Module):
         Raises:
             SCMTypeError: complex or bool x. SCMValueError: a mask that does not broadcast to x's shape.
         """
-        x = _input("x", x, torch.get_default_dtype())
-        absent = _absent(_mask("mask", mask, x), x)
-        policy = _policy(self.gradient_policy)
+        x = real_input("x", x, torch.get_default_dtype())
+        absent = absent_lanes(lane_mask("mask", mask, x), x)
+        policy = resolved(self.gradient_policy)
         payload, bottom = norm.norm(sanitise(x, absent, policy), absent, self.eps, xp=torch)
         return gate(payload, bottom, policy), bottom
 
@@ -452,7 +377,7 @@ class SCMSoftmax(nn.Module):
 
     def __init__(self, gradient_policy: GradientPolicy | None = None) -> None:
         super().__init__()
-        self.gradient_policy = _check_policy(gradient_policy)
+        self.gradient_policy = check_policy(gradient_policy)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(payload, mask)`` of x's shape.
@@ -460,10 +385,13 @@ class SCMSoftmax(nn.Module):
         Raises:
             SCMTypeError: complex or bool x. SCMValueError: a mask that does not broadcast to x's shape.
         """
-        x = _input("x", x, torch.get_default_dtype())
-        given = _mask("mask", mask, x)
-        policy = _policy(self.gradient_policy)
+        x = real_input("x", x, torch.get_default_dtype())
+        given = lane_mask("mask", mask, x)
+        policy = resolved(self.gradient_policy)
         payload, bottom = norm.softmax(
-            sanitise(x, _absent(given, x), policy), given, xp=torch, stop_gradient=Tensor.detach
+            sanitise(x, absent_lanes(given, x), policy),
+            given,
+            xp=torch,
+            stop_gradient=Tensor.detach,
         )
         return gate(payload, bottom, policy), bottom
