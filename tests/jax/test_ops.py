@@ -14,7 +14,7 @@ from zeroproofml.jax import ops
 from zeroproofml.scm import exact
 from zeroproofml.scm.errors import SCMTypeError, SCMValueError
 from zeroproofml.scm.optable import OPS
-from zeroproofml.scm.testing import Backend, load_cases
+from zeroproofml.scm.testing import Backend, assert_no_leak, load_cases
 
 EAGER = Backend.load("zeroproofml.jax.ops:scm_{op}_jax", put=jnp.asarray)
 JITTED = Backend(
@@ -439,3 +439,10 @@ def test_weak_sign_differentiates_finitely():
     assert gradient[1] == gradient[3] == 0
     assert abs(gradient[2]) > 1e199  # 1/|z|: large, and not thrown away
     assert (jax.grad(lambda x: ops.weak_sign_jax(x)[0].sum())(jnp.asarray([2.0, 0.0])) == 0).all()
+
+
+# Leaks
+
+
+def test_no_leak_through_any_operation(row, op):
+    assert_no_leak(op, *[np.array([1.0, 0.0, -2.5, 1e200, 1e-200, np.nan])] * row.arity, xp=jnp)

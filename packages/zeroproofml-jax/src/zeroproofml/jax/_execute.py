@@ -59,7 +59,8 @@ def _core(row: Op) -> Core:
             if isinstance(tangent, SymbolicZero):
                 continue  # nobody asks for this partial, and pow's logarithm is dear
             factor = partial_of(core, *safe, jnp.where(off, 1, payload))
-            if jnp.iscomplexobj(factor):  # moduli pass the hazard test by parts only
+            if row.hazard is not None or jnp.iscomplexobj(factor):
+                # The last bit of the hazard's own rounding, and complex parts beyond a modulus.
                 factor = jnp.where(jnp.isfinite(factor), factor, 0)
             total = total + factor * jnp.where(off, 0, tangent).astype(payload.dtype)
         return (payload, bottom), (total, np.zeros(bottom.shape, dtype=jax.dtypes.float0))

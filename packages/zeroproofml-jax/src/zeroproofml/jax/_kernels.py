@@ -149,7 +149,7 @@ PARTIALS: Mapping[str, tuple[Callable[..., Any], ...]] = {
     "add": (lambda core, x, y, r: 1, lambda core, x, y, r: 1),
     "sub": (lambda core, x, y, r: 1, lambda core, x, y, r: -1),
     "mul": (lambda core, x, y, r: y, lambda core, x, y, r: x),
-    "div": (lambda core, x, y, r: 1 / y, lambda core, x, y, r: -(r / y)),
+    "div": (lambda core, x, y, r: 1 / y, lambda core, x, y, r: -(r * (1 / y))),  # one division
     "inv": (lambda core, x, r: -(r * r),),
     "neg": (lambda core, x, r: -1,),
     "pow": (_pow_by_base, _pow_by_exponent),
