@@ -47,7 +47,7 @@ class Attempt:
             raise
         except Exception as error:
             # A defect of ours: the console saves its traceback where the run is.
-            error.crash_file = self._made.path / ".zpml" / "crash.txt"  # type: ignore[attr-defined]
+            error.crash_file = self._made.path / ".zpml" / "crash.txt"  # type: ignore[attr-defined]  # read by the command line
             raise
 
     def _connected(self) -> RunOutcome:

@@ -380,6 +380,9 @@ class SCMTensor(Operators):
             return NotImplemented
         return _dress(FUNCTIONS[name](*(_strip(value) for value in operands)))
 
+    def _compare(self, name: str, other: object) -> Any:
+        return self._apply(name, self, other)
+
     # --- reduce ---------------------------------------------------------------------------------
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> SCMTensor:
