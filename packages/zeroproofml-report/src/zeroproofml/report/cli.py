@@ -14,6 +14,7 @@ import typer
 from zeroproofml.report import console
 
 if TYPE_CHECKING:
+    from zeroproofml.report._output import Outcome
     from zeroproofml.report.readers import Answer
 
 __all__ = ["app", "main", "mount_reader_commands"]
@@ -52,13 +53,26 @@ def benchmark(
     console.refuse_the_old_package()
     from zeroproofml.report import regenerate
 
-    made = regenerate.regenerate(run, html=html_report, baseline_run_dir=baseline_run_dir, out=out)
-    for line in made.notes:
-        console.say(line)
-    for path in made.written:
-        typer.echo(f"wrote {path}")
-    typer.echo(made.verdict)
-    return made.exit_code
+    return _tell(
+        regenerate.regenerate(run, html=html_report, baseline_run_dir=baseline_run_dir, out=out)
+    )
+
+
+@app.command("training-log")
+def training_log(
+    log: Annotated[str, typer.Argument(metavar="FILE", help="A metric log (JSONL).")],
+    html_report: Annotated[
+        bool, typer.Option("--html-report", help="Write TRAINING_REPORT.html too.")
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write there, not to FILE's sibling.")
+    ] = None,
+) -> int:
+    """Write tables and figures of a metric log, one section per phase."""
+    console.refuse_the_old_package()
+    from zeroproofml.report import training_log as log_report
+
+    return _tell(log_report.report(log, html=html_report, out=out))
 
 
 def mount_reader_commands(target: typer.Typer) -> None:
@@ -151,6 +165,16 @@ def _print(answer: Answer, json: bool) -> int:
         console.say(line)
     typer.echo(answer.json if json else answer.text)
     return answer.exit_code
+
+
+def _tell(made: Outcome) -> int:
+    """Remarks on standard error; files written and the verdict on standard output."""
+    for line in made.notes:
+        console.say(line)
+    for path in made.written:
+        typer.echo(f"wrote {path}")
+    typer.echo(made.verdict)
+    return made.exit_code
 
 
 mount_reader_commands(app)
