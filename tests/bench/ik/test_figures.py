@@ -101,6 +101,17 @@ def test_analytic_arms_alone_leave_reasons(case):
     }
 
 
+def test_bounds_alone_leave_reasons(case):
+    settings, arrays, arms = case
+    bounds = ["ideal", "zero", "mean"]
+    made = drawn(run_of(settings, arrays, bounds))
+    assert all(isinstance(figure, NotDrawn) for figure in made.values())
+    for arm in arms:  # whichever arms are chosen, a run never ends for want of something to draw
+        drawn(run_of(settings, arrays, [*bounds, *({arm} - set(bounds))]))
+    made = drawn(run_of(settings, arrays, arms, failed=arms))
+    assert all(isinstance(figure, NotDrawn) for figure in made.values())
+
+
 def test_map_counts_are_those_of_the_unthinned_set(case):
     settings = case[0]
     made = drawn(run_of(*case))

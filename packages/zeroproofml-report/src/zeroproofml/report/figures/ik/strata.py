@@ -56,6 +56,8 @@ def strata(data: Gathered, aggregate: Mapping[str, Any]) -> Figure | NotDrawn:
             )
             if arms
         ]
+    if not plates:
+        return NotDrawn(SLUG, "neither a learned nor an analytic arm gave an answer")
     rows = [
         _row(robot, arm, policy, stratum, cell)
         for (arm, robot, stratum, policy), cell in cells.items()
