@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import secrets
 import shutil
@@ -102,6 +103,9 @@ class FileStat:
     size: int
 
 
+_NAME_IT = "name the directory itself"
+
+
 def _kind(mode: int) -> NodeKind:
     if stat.S_ISREG(mode):
         return "file"
@@ -177,7 +181,9 @@ class Tree:
             msg = "no such directory"
             raise FileInvalid(msg, code="missing", path=str(path), hint="name another")
         if kind != "dir":
-            _unsafe(str(path), "is not a real directory")
+            what = {"file": "a file", "link": "a link"}.get(kind, "a device, pipe or socket")
+            msg = f"is {what}, not a directory"
+            raise FileInvalid(msg, code="path_unsafe", path=str(path), hint=_NAME_IT)
         for part in self.path.absolute().parts:
             if "\0" in part:
                 _unsafe(str(path), "has a NUL in its name")
@@ -244,7 +250,7 @@ class Tree:
     def _open_root(self) -> _Dir:
         if not _HAS_DIR_FD:
             if self._root_kind() != "dir":
-                _unsafe(self.label, "is not a real directory")
+                _unsafe(self.label, "is no directory any more")
             return _Dir(self.path, None)
         try:
             return _Dir(self.path, os.open(self.path, os.O_RDONLY | _DIRECTORY | _NOFOLLOW))
@@ -278,6 +284,21 @@ class Tree:
             return list(_do("list", path, listing))
         except FileNotFoundError:
             return []
+
+    def first_names(self, path: str, most: int) -> list[Entry]:
+        """At most ``most`` entries of the directory ``path``, in no order: a hostile directory may
+        hold millions, of which no more than these are looked at.
+        """
+
+        def listing() -> list[Entry]:
+            with (
+                self._directory(path) as here,
+                os.scandir(here.path if here.fd is None else here.fd) as found,
+            ):
+                names = [entry.name for entry in itertools.islice(found, most)]
+                return [Entry(name, _kind(here.lstat(name).st_mode)) for name in names]
+
+        return list(_do("list", path, listing))
 
     def kind(self, path: str) -> NodeKind | None:
         """What stands at ``path`` (a link is a ``"link"``); ``None`` if nothing does."""

@@ -6,12 +6,12 @@ imports what it needs. ``zpml-bench`` mounts the four reader commands from here.
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from zeroproofml.report import console
+from zeroproofml.report._version import __version__
 
 if TYPE_CHECKING:
     from zeroproofml.report._output import Outcome
@@ -56,6 +56,27 @@ def benchmark(
     return _tell(
         regenerate.regenerate(run, html=html_report, baseline_run_dir=baseline_run_dir, out=out)
     )
+
+
+@app.command()
+def bundle(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A deployment bundle.")],
+    expect: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="A digest kept elsewhere: only it proves origin."),
+    ] = None,
+    html_report: Annotated[
+        bool, typer.Option("--html-report", help="Write VALIDATION_REPORT.html too.")
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write there, not to the bundle's sibling.")
+    ] = None,
+) -> int:
+    """Validate a deployment bundle and replay its reference."""
+    console.refuse_the_old_package()
+    from zeroproofml.report import _bundle_page
+
+    return _tell(_bundle_page.report(directory, expect=expect, html=html_report, out=out))
 
 
 @app.command("training-log")
@@ -180,17 +201,11 @@ def _tell(made: Outcome) -> int:
 mount_reader_commands(app)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the program and leave with its exit code.
 
     >>> main(["--version"])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     SystemExit: 0
     """
-    given = sys.argv[1:] if arguments is None else arguments
-    if given == ["--version"]:  # as an option of typer it would load pydantic for every --help
-        from zeroproofml.report._version import __version__
-
-        typer.echo(f"{PROGRAM} {__version__}")
-        sys.exit(0)
-    sys.exit(console.run_app(app, PROGRAM, arguments))
+    console.leave(app, PROGRAM, __version__, arguments)

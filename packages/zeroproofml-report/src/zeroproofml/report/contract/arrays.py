@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from zeroproofml.report.errors import FileInvalid
 
-__all__ = ["Array", "array_digest", "check_array", "read_npz", "write_npz"]
+__all__ = ["Array", "array_digest", "check_array", "read_npy", "read_npz", "write_npz"]
 
 Array = NDArray[Any]
 
@@ -195,7 +195,24 @@ def _members(data: bytes, path: str) -> list[tuple[str, int, int, int]]:
     return members
 
 
-def _read_npy(body: memoryview, name: str, path: str) -> Array:
+def read_npy(data: bytes, *, path: str = "") -> Array:
+    """Read one ``.npy`` file that may be hostile; nan and inf may occur, the array is read-only.
+
+    Raises
+    ------
+    FileInvalid
+        Code ``arrays``: a pickle, an object dtype, a shape that is not the file's size.
+
+    Examples
+    --------
+    >>> read_npy(b"PK", path="x.npy")
+    Traceback (most recent call last):
+    zeroproofml.report.errors.FileInvalid: x.npy: is not an array of format 1.0; restore the file
+    """
+    return _read_npy(memoryview(data), "", path, finite=False)
+
+
+def _read_npy(body: memoryview, name: str, path: str, *, finite: bool = True) -> Array:
     if bytes(body[:8]) != b"\x93NUMPY\x01\x00" or len(body) < 10:
         _refuse(path, name, "is not an array of format 1.0")
     length = int.from_bytes(body[8:10], "little")
@@ -212,7 +229,7 @@ def _read_npy(body: memoryview, name: str, path: str) -> Array:
     if prod(shape) * dtype.itemsize != len(body) - 10 - length:
         _refuse(path, name, "declares a shape that is not the member's size")
     array = np.frombuffer(body, dtype=dtype, offset=10 + length).reshape(shape).copy()
-    if dtype.kind in "fc" and not np.isfinite(array).all():
+    if finite and dtype.kind in "fc" and not np.isfinite(array).all():
         _refuse(path, name, "holds nan or inf")
     if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
         _refuse(path, name, "holds a boolean that is neither 0 nor 1")

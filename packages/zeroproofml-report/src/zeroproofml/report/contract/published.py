@@ -14,6 +14,7 @@ from zeroproofml.report.answers import (
     VerificationAnswer,
 )
 from zeroproofml.report.contract.base import FileModel, Json
+from zeroproofml.report.contract.bundle import BundleMetadata, BundleValidation
 from zeroproofml.report.contract.claims import ClaimsFile
 from zeroproofml.report.contract.derived import PairedStats, Summary
 from zeroproofml.report.contract.journal import EVENT_DATA, JournalEvent, ResumeState
@@ -43,6 +44,8 @@ MODELS: tuple[type[FileModel], ...] = (
     RunList,
     DerivedIndex,
     PageIndex,
+    BundleMetadata,
+    BundleValidation,
 )
 
 
