@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from zeroproofml.benchmarks._version import __version__
 
 if TYPE_CHECKING:
-    from zeroproofml.report.compare import compare_benchmark_runs
-
     from zeroproofml.benchmarks.config import resolve as resolve_config
     from zeroproofml.benchmarks.runner import RunOutcome, run_benchmark
+    from zeroproofml.report.compare import compare_benchmark_runs
     from zeroproofml.report.rundir import load_benchmark_run, validate_run_dir
 
 __all__ = [

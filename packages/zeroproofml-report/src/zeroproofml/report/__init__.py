@@ -10,7 +10,6 @@ from zeroproofml.report._version import __version__
 
 if TYPE_CHECKING:
     from zeroproofml.report.compare import Comparison, compare_benchmark_runs
-
     from zeroproofml.report.errors import (
         ComparisonRefused,
         FileInvalid,
