@@ -5,11 +5,11 @@ Module level imports typer and the standard library only, so that `--help` is qu
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from zeroproofml.benchmarks._version import __version__
 from zeroproofml.report import cli as reader
 from zeroproofml.report import console
 
@@ -22,7 +22,8 @@ DOMAINS = {
 
 app = typer.Typer(
     name=PROGRAM,
-    help="Run the benchmarks of ZeroProofML as auditable, resumable runs, and read them.",
+    help="Run the benchmarks of ZeroProofML as auditable, resumable runs, and read them. "
+    "--version prints the version.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -130,6 +131,6 @@ for _domain, _text in DOMAINS.items():
 reader.mount_reader_commands(app)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the program and leave with its exit code."""
-    sys.exit(console.run_app(app, PROGRAM, arguments))
+    console.leave(app, PROGRAM, __version__, arguments)

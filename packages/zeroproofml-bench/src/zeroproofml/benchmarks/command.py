@@ -113,9 +113,11 @@ def _nothing(line: str) -> None:
 def _order(words: Words) -> Order:
     flag = _flag(words)
     seeds = config.parse_seeds(words.seeds, words.start_seed)
-    if words.out_root is not None and not words.out_root.strip():
-        msg = "--out-root: is empty; name a directory"
-        raise UsageError(msg)
+    places = {"--out-root": words.out_root, "--baseline-run-dir": words.baseline_run_dir}
+    for flag_word, place in places.items():
+        if place is not None and not place.strip():
+            msg = f"{flag_word}: is empty; name a directory"
+            raise UsageError(msg)
     wanted = "none" if words.quiet and words.progress == "auto" else words.progress
     sink = progress.make(wanted, words.domain)
     domains.producer(words.domain, words.protocol)

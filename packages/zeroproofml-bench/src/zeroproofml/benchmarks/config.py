@@ -153,21 +153,36 @@ def parse_seeds(text: str | None, start: int | None = None) -> tuple[int, ...] |
             msg = f"--seeds: {text} seeds; give a count from 1 to {MAX_SEEDS}"
             raise UsageError(msg)
         first = 1 if start is None else start
-        return _checked(range(first, first + count))
+        if first < 1:
+            msg = f"--start-seed: {first} is no seed; start at 1 or above"
+            raise UsageError(msg)
+        if first + count - 1 > MAX_SEED:
+            msg = f"--start-seed: {count} seeds from {first} pass {MAX_SEED}; start lower"
+            raise UsageError(msg)
+        return tuple(range(first, first + count))
     if start is not None:
         msg = "--start-seed: goes with a count, not with a list; drop it or give --seeds as a count"
         raise UsageError(msg)
     seeds: list[int] = []
     for item in text.removesuffix(",").split(","):
-        pair = _RANGE.fullmatch(item)
         if _NUMBER.fullmatch(item):
             seeds.append(int(item))
-        elif pair and int(pair[1]) <= int(pair[2]) < int(pair[1]) + MAX_SEEDS:
-            seeds.extend(range(int(pair[1]), int(pair[2]) + 1))
+        elif pair := _RANGE.fullmatch(item):
+            seeds.extend(_range(item, int(pair[1]), int(pair[2])))
         else:
             msg = f"--seeds: {text[:60]!r} is no count and no list; write 10, 1,5,9, 1-10 or 7,"
             raise UsageError(msg)
     return _checked(seeds)
+
+
+def _range(item: str, first: int, last: int) -> range:
+    if last < first:
+        msg = f"--seeds: {item} runs backwards; write {last}-{first}"
+        raise UsageError(msg)
+    if last - first >= MAX_SEEDS:
+        msg = f"--seeds: {item} is {last - first + 1} seeds; give 1 to {MAX_SEEDS}"
+        raise UsageError(msg)
+    return range(first, last + 1)
 
 
 def check_seeds(seeds: Iterable[object]) -> tuple[int, ...]:

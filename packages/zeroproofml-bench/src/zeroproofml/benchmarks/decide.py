@@ -65,6 +65,8 @@ class Situation:
     differences: tuple[Difference, ...] = ()
     evidence_damage: tuple[str, ...] = ()
     derived_damage: tuple[str, ...] = ()
+    obstacle: str = ""
+    """What stands at the path if that is no directory."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def decide(found: Situation, asked: Request) -> Decision:
     if found.state == "running":
         return Decision("refuse", 11, "another process writes this run", "wait for it to end")
     if found.state == "foreign":
-        return Decision("refuse", 2, "holds files that are no run", "choose another --out-root")
+        what = found.obstacle or "holds files that are no run"
+        return Decision("refuse", 2, what, "choose another --out-root")
     if found.state == "empty":
         seeds = asked.seeds or asked.default_seeds
         return Decision("start", planned=seeds, run=seeds)

@@ -17,6 +17,7 @@ from zeroproofml.benchmarks.decide import Decision, Flag, Request, decide
 from zeroproofml.benchmarks.progress import NullSink
 from zeroproofml.benchmarks.situation import Found, Identity, look
 from zeroproofml.report._fs import Tree
+from zeroproofml.report._output import demand_directory
 from zeroproofml.report.errors import (
     ReportError,
     ResumeRefused,
@@ -136,13 +137,14 @@ def prepare(order: Order) -> Prepared:
     environment = provenance.environment(config, frameworks, order.accelerators)
     code = provenance.code(frameworks)
     identity = Identity(order.resolved, code, environment.identity)
-    baseline = None if order.baseline is None else _baseline(order)
+    baseline = None if order.baseline is None else _baseline(str(order.baseline), order)
     passed: tuple[str, ...] = ()
     path = order.out_root
     if path is None and order.flag == "resume":
         path, passed = search.newest(RESULTS / config["domain"], identity)
     if path is None:
         path = RESULTS / config["domain"] / search.fresh_name(order.resolved, datetime.now(UTC))
+    _demand_place(path)
     found = look(path, identity)
     decision = decide(found.situation, request_of(order, path, found))
     made = Prepared(order, path, identity, environment, found, decision, baseline, passed)
@@ -151,6 +153,16 @@ def prepare(order: Order) -> Prepared:
         placement.check_space(path, order.resolved, len(decision.run))
         placement.check(place)
     return made
+
+
+def _demand_place(path: Path) -> None:
+    """Refuse a run directory that lies inside a file."""
+    for above in path.absolute().parents:
+        if above.exists():
+            if not above.is_dir():
+                msg = f"--out-root: {above.name} on the way to {path} is not a directory"
+                raise UsageError(msg, hint="choose another --out-root")
+            return
 
 
 def request_of(order: Order, path: Path, found: Found) -> Request:
@@ -163,10 +175,11 @@ def request_of(order: Order, path: Path, found: Found) -> Request:
     return Request(order.flag, order.seeds, order.resolved.default_seeds, unserved)
 
 
-def _baseline(order: Order) -> BenchmarkRun:
+def _baseline(given: str, order: Order) -> BenchmarkRun:
     from zeroproofml.report.rundir import load_benchmark_run
 
-    run = load_benchmark_run(str(order.baseline))
+    demand_directory(given, "--baseline-run-dir")
+    run = load_benchmark_run(given)
     config = order.resolved.config
     theirs = run.provenance.config
     mine = (config["domain"], config["mode"], config["protocol"])

@@ -58,7 +58,9 @@ def look(path: Path, mine: Identity, *, holding_lock: bool = False) -> Found:
     try:
         tree = Tree(path)
     except ReportError as error:
-        return Found(Situation("empty" if error.code == "missing" else "foreign"))
+        if error.code == "missing":
+            return Found(Situation("empty"))
+        return Found(Situation("foreign", obstacle=error.message))
     state = tree_state(tree)
     if state in (State.EMPTY, State.FOREIGN):
         return Found(Situation("empty" if state is State.EMPTY else "foreign"))

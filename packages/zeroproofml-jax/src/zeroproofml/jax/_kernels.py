@@ -13,21 +13,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["KERNELS", "PARTIALS"]
+from zeroproofml.scm.formulas import parts
 
-_SMALL_POWERS = 6  # bits: exponents up to 63 are multiplied out
+__all__ = ["KERNELS", "PARTIALS"]
 
 
 def _divide(x: jax.Array, y: jax.Array) -> jax.Array:
+    if jnp.iscomplexobj(x):
+        ratio: jax.Array = parts.quotient(x, y, xp=jnp)
+        return ratio
     # Under jit XLA turns x / constant into x · (1/constant), one rounding too many. A divisor
     # that depends on x is no constant, and where x is NaN the lane is ⊥ either way.
-    plain = x / jnp.where(jnp.isnan(x), x, y)
-    if not jnp.iscomplexobj(x):
-        return plain
-    # Scaled by an exact power of two. Two bits are kept back: 2^-1024 would itself be flushed.
-    _, power = jnp.frexp(jnp.maximum(jnp.abs(y.real), jnp.abs(y.imag)))
-    scale = jnp.ldexp(jnp.ones_like(y.real), 2 - power)
-    return jnp.where(jnp.isfinite(plain), plain, (x * scale) / (y * scale))
+    return x / jnp.where(jnp.isnan(x), x, y)
 
 
 def _invert(x: jax.Array) -> jax.Array:
@@ -37,18 +34,14 @@ def _invert(x: jax.Array) -> jax.Array:
 def _power(x: jax.Array, e: jax.Array) -> jax.Array:
     if not jnp.iscomplexobj(x):
         return jnp.power(x, e)
-    # A power multiplies the relative error of its logarithm by |e·log x|. So complex64 takes the
-    # wider dtype where x64 is on, and small whole exponents are multiplied out.
-    z = x.astype(complex)
-    plain = jnp.power(z, e.astype(z.dtype))
-    whole = (e == jnp.floor(e)) & (jnp.abs(e) < 2**_SMALL_POWERS)
-    bits = jnp.where(whole, jnp.abs(e), 0).astype(jnp.int32)
-    product, square = jnp.ones_like(z), z
-    for bit in range(_SMALL_POWERS):
-        product = jnp.where((bits >> bit) & 1, product * square, product)
-        square = square * square
-    product = jnp.where(e < 0, _invert(product), product)
-    return jnp.where(whole & jnp.isfinite(product), product, plain).astype(x.dtype)
+    # A power multiplies the relative error of its logarithm by |e·log x|: complex64 takes the
+    # wider dtype where x64 is on.
+    zero = x == 0
+    wide = jnp.where(zero, 1, x).astype(complex)
+    power = parts.power(wide, e.astype(wide.real.dtype), xp=jnp).astype(x.dtype)
+    at_zero = jnp.where(e > 0, 0, jnp.where(e == 0, 1, jnp.inf))
+    result: jax.Array = jnp.where(zero, at_zero.astype(x.dtype), power)
+    return result
 
 
 def _log1p(u: jax.Array) -> jax.Array:
@@ -135,7 +128,13 @@ def _exponent_moves(x: jax.Array) -> jax.Array:
 
 def _pow_by_base(core: Any, x: jax.Array, e: jax.Array, r: jax.Array) -> jax.Array:
     e = jnp.where(_exponent_moves(x), e, jax.lax.stop_gradient(e))
-    lower, _ = core(jnp.zeros(x.shape, dtype=bool), x, e - 1)  # safe to differentiate again
+    never = jnp.zeros(x.shape, dtype=bool)  # the core itself is safe to differentiate again
+    if jnp.iscomplexobj(x):
+        lower, _ = core(never, x, e - 1)
+    else:  # a negative base takes its sign from e: e - 1 rounds to e beyond 2^53
+        even = (x < 0) & (e == 2 * jnp.floor(e / 2))
+        lower, _ = core(never, jnp.where(x < 0, -x, x), e - 1)
+        lower = jnp.where(even, -lower, lower)
     factor: jax.Array = e * lower
     return factor
 

@@ -49,7 +49,8 @@ def _checked(array: Any, name: str) -> Any:
     dtype = array.dtype
     if dtype == np.bool_:
         raise _refuse(name, "bool", "pass numbers, and truth values as a mask")
-    if jnp.issubdtype(dtype, jnp.integer) or dtype in _PAYLOAD_DTYPES:
+    # timedelta64 is an integer to NumPy's type tree.
+    if (jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m") or dtype in _PAYLOAD_DTYPES:
         return array
     raise _refuse(name, f"dtype {dtype}", "pass floating or complex numbers")
 
@@ -94,9 +95,10 @@ def as_payload(value: Any, name: str) -> Any:
         raise SCMTypeError(msg)
     if hasattr(value, "__jax_array__"):
         return _checked(jnp.asarray(value), name)
-    array = _checked(np.asarray(value), name)
+    array = np.asarray(value)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    array = _checked(array, name)
     # Without x64 JAX would cut int64 to 32 bits, and wrap: the float comes first.
     return array.astype(np.float64) if jnp.issubdtype(array.dtype, jnp.integer) else array
 
@@ -106,6 +108,9 @@ def _truth(value: Any, name: str) -> Any:
         return [_truth(item, name) for item in value]
     if isinstance(value, (bool, int, np.bool_, np.integer)):
         return bool(value)
+    if value is None:
+        msg = f"{name}: None is not a truth value; pass bools, or integers (non-zero is True)"
+        raise SCMTypeError(msg)
     return as_mask(value, name)
 
 
@@ -138,7 +143,7 @@ def as_mask(value: Any, name: str) -> Any:
     array = value if isinstance(value, jax.Array) else np.asarray(value)
     if array.dtype == np.bool_:
         return array
-    if jnp.issubdtype(array.dtype, jnp.integer):
+    if jnp.issubdtype(array.dtype, jnp.integer) and array.dtype.kind != "m":
         return array != 0
     msg = f"{name}: dtype {array.dtype} is not a mask; pass bools, or integers (non-zero is True)"
     raise SCMTypeError(msg)

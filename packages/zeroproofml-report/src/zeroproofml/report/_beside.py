@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from zeroproofml.report._fs import Tree
-from zeroproofml.report._output import demand_apart, write_apart
+from zeroproofml.report._output import demand_apart, demand_directory, write_apart
 from zeroproofml.report.answers import DerivedFile, DerivedIndex, DerivedOptions
 from zeroproofml.report.contract import Deriver
 from zeroproofml.report.contract.layout import seed_name
@@ -83,8 +83,8 @@ def demand_run(path: str) -> None:
         UsageError: exit 2.
     """
     here = Path(path)
-    if not here.exists():
-        _refuse("no such directory", "name a run directory", path)
+    if not path or not here.exists():
+        demand_directory(path)
     candidates = [here] if here.is_file() else []
     if here.is_dir() and not (here / "journal.jsonl").exists():
         tree = Tree(path)
@@ -96,8 +96,7 @@ def demand_run(path: str) -> None:
     if any(map(_is_microbenchmark, candidates)):
         msg = "is a microbenchmark result, not a run"
         _refuse(msg, "its report is made by perf/run_benchmarks.py", path)
-    if not here.is_dir():
-        _refuse("is not a directory", "name the run directory", path)
+    demand_directory(path)
 
 
 def _is_microbenchmark(path: Path) -> bool:

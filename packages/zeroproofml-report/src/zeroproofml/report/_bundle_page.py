@@ -31,6 +31,7 @@ __all__ = ["report"]
 
 _PAGE = "VALIDATION_REPORT"
 _MOST_NOTES = 20
+_ROOM = 16
 
 
 def report(
@@ -99,10 +100,13 @@ def _replayed(seen: Inspection) -> tuple[Replay | None, str]:
         words = f"not replayed: {error.message}"
         noted("not run", words)
         return None, words
-    limit = seen.metadata.reference.tolerance.decoded_ulp
+    # another processor sums matrix products in another order, so the same lanes move by as much
+    # again; a model that computes something else is further off by orders of magnitude
+    reference = seen.metadata.reference
+    limit = max(reference.tolerance.decoded_ulp, _ROOM * reference.largest_ulp)
     words = (
         f"onnxruntime {found.onnxruntime}: masks differ on {found.mask_differences} lanes, "
-        f"largest distance {found.largest_ulp} ULP"
+        f"decoded by at most {found.largest_ulp} ULP"
     )
     if found.mask_differences or found.largest_ulp > limit:
         mend = "use the onnxruntime of the export, or export again here"

@@ -17,7 +17,7 @@ from zeroproofml.report.answers import DerivedFile, DerivedIndex, PageIndex
 from zeroproofml.report.contract.strict_json import sha256
 from zeroproofml.report.errors import FileInvalid, UsageError
 
-__all__ = ["INDEX", "Outcome", "demand_apart", "page_index", "write_apart"]
+__all__ = ["INDEX", "Outcome", "demand_apart", "demand_directory", "page_index", "write_apart"]
 
 INDEX = "DERIVED.json"
 
@@ -101,6 +101,29 @@ def write_apart(out: str, files: Mapping[str, bytes], made: DerivedIndex | PageI
     return list(files)
 
 
+def demand_directory(path: str, argument: str = "", mend: str = "name a run directory") -> None:
+    """Refuse a word of the command line that names no directory.
+
+    Args:
+        path: the word.
+        argument: the flag before it, if there is one.
+        mend: what to do instead.
+
+    Raises:
+        UsageError: exit 2.
+
+    >>> demand_directory("no/such/run", "--baseline-run-dir")
+    Traceback (most recent call last):
+    zeroproofml.report.errors.UsageError: --baseline-run-dir: no/such/run: no such directory; name a run directory
+    """
+    before = f"{argument}: " if argument else ""
+    if not path:  # to the system an empty path is the folder where we are
+        _refuse(f"{before}the path is empty", mend)
+    if not Path(path).is_dir():
+        what = "is not a directory" if Path(path).exists() else "no such directory"
+        _refuse(f"{before}{path}: {what}", mend)
+
+
 def demand_apart(out: str, sources: Mapping[str, str | None]) -> None:
     """Refuse an output that is, holds or lies inside a source, or that is not ours.
 
@@ -115,6 +138,8 @@ def demand_apart(out: str, sources: Mapping[str, str | None]) -> None:
     Traceback (most recent call last):
     zeroproofml.report.errors.UsageError: --out: lies inside the run; name a directory elsewhere
     """
+    if not out:
+        _refuse("--out: the path is empty", "name a new directory")
     target = Path(out).resolve()
     for name, source in sources.items():
         if source is None:

@@ -64,7 +64,7 @@ class _Compared:
 
 
 def recompute_links(
-    tree: Tree, seen: Inspection, raw: RawRun, baseline: BenchmarkRun | None
+    tree: Tree, seen: Inspection, raw: RawRun
 ) -> tuple[tuple[Link, ...], list[Finding]]:
     """Recompute R1 to R4, each from the stored input of that link; all findings.
 
@@ -88,8 +88,6 @@ def recompute_links(
     derived = _Compared(exact=compared.exact)
     links += _derived(tree, seen, raw, derived)
     findings += derived.findings
-    if baseline is not None:
-        findings += _embedded(seen, baseline)
     return tuple(links), findings
 
 
@@ -204,7 +202,7 @@ def _file(tree: Tree, path: str, there: bool, again: bytes | None, compared: _Co
         )
 
 
-def _embedded(seen: Inspection, baseline: BenchmarkRun) -> list[Finding]:
+def embedded_findings(seen: Inspection, baseline: BenchmarkRun) -> list[Finding]:
     """The embedded baseline values are those of the run given."""
     path = "aggregated/paired_stats.json"
     block = seen.paired.baseline if seen.paired else None

@@ -91,10 +91,16 @@ def verify_inspection(
         else:
             message = "neither root_digest nor raw_digest equals the digest given"
             findings.append(_finding("pin", MANIFEST, "", message, "do not trust this directory"))
+    if baseline is not None and manifest is not None:
+        from zeroproofml.report._recompute import embedded_findings
+
+        wrong = embedded_findings(seen, baseline)
+        findings += wrong
+        notes += [] if wrong else ["the embedded baseline is the run given"]
     if recompute and raw is not None and manifest is not None:
         from zeroproofml.report._recompute import recompute_links
 
-        links, more = recompute_links(tree, seen, raw, baseline)
+        links, more = recompute_links(tree, seen, raw)
         findings += more
     unique = tuple(sorted(dict.fromkeys(findings), key=lambda f: (f.severity, f.path, f.code)))
     return Verification(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from zeroproofml.report.errors import RunInvalid, one_line
 from zeroproofml.scm.errors import NamespaceConflict, ZeroProofError
 
-__all__ = ["INTERRUPTED", "UNEXPECTED", "USAGE", "refuse_the_old_package", "run_app", "say"]
+__all__ = [
+    "INTERRUPTED",
+    "UNEXPECTED",
+    "USAGE",
+    "leave",
+    "refuse_the_old_package",
+    "run_app",
+    "say",
+]
 
 UNEXPECTED, USAGE, INTERRUPTED = 1, 2, 130
 MOST_LINES = 20
@@ -51,7 +62,7 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
         typer.echo(text)
         return 0
     try:
-        made = app(given, prog_name=program, standalone_mode=False)
+        made = _invoke(app, program, sys.argv[1:] if given is None else given)
         sys.stdout.flush()
     except RunInvalid as error:
         return _invalid(error)
@@ -73,6 +84,16 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
     return made if isinstance(made, int) else 0
 
 
+def _invoke(app: typer.Typer, program: str, given: list[str]) -> object:
+    """What the command returns. Typer's own ``main`` would turn Ctrl-C into a silent number."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context(program, list(given)) as context:
+            return command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+
+
 def _help(app: typer.Typer, program: str, given: list[str]) -> str | None:
     """The help of a command, without parsing: typer loads pydantic to parse an option."""
     if "--help" not in given[1:]:
@@ -83,6 +104,29 @@ def _help(app: typer.Typer, program: str, given: list[str]) -> str | None:
         return None
     parent = top.context_class(top, info_name=program)
     return str(command.get_help(command.context_class(command, info_name=given[0], parent=parent)))
+
+
+def leave(
+    app: typer.Typer, program: str, version: str, arguments: Sequence[str] | None = None
+) -> NoReturn:
+    """Run a typer program as the process: also ``--version``, and then exit.
+
+    Args:
+        app, program, arguments: as :func:`run_app`.
+        version: what ``--version`` prints. No option of typer: that would load pydantic for help.
+
+    >>> leave(typer.Typer(), "hello", "1.0", ["--version"])
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--version"]:
+        typer.echo(f"{program} {version}")
+        sys.exit(0)
+    code = run_app(app, program, given)
+    # All is said and done; Ctrl-C while the libraries shut down must not change the exit code.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def say(line: str, code: int = 0) -> int:
@@ -135,7 +179,9 @@ def _usage(error: Exception, words: str, program: str) -> int:
         typer.echo(words, err=True)
         return USAGE
     where = getattr(getattr(error, "ctx", None), "command_path", None) or program
-    return say(f"{words.rstrip('.')}; see {where} --help", getattr(error, "exit_code", USAGE))
+    words = words.rstrip(".")
+    stop = "" if words.endswith("?") else ";"
+    return say(f"{words}{stop} see {where} --help", getattr(error, "exit_code", USAGE))
 
 
 def _crash(error: Exception) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from zeroproofml.report import rundir
 from zeroproofml.report._fs import Tree
+from zeroproofml.report._output import demand_directory
 from zeroproofml.report.answers import (
     FindingRecord,
     LinkResult,
@@ -23,6 +24,8 @@ from zeroproofml.report.contract.base import FileModel
 from zeroproofml.report.errors import Finding, ReportError, RunInvalid, UsageError
 
 __all__ = ["Answer", "compare", "list_runs", "validate", "verify"]
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def validate(path: str) -> Answer:
     Traceback (most recent call last):
     zeroproofml.report.errors.UsageError: no/such/run: no such directory; name a run directory
     """
-    _demand_directory(path)
+    demand_directory(path)
     manifest: Manifest | None = None
     findings: tuple[Finding, ...] = ()
     try:
@@ -85,10 +88,18 @@ def verify(
     Traceback (most recent call last):
     zeroproofml.report.errors.UsageError: no/such/run: no such directory; name a run directory
     """
-    _demand_directory(path)
+    demand_directory(path)
     if baseline_run_dir is not None:
-        _demand_directory(baseline_run_dir, "--baseline-run-dir: ")
-    made = rundir.verify_run(path, recompute, root_digest, baseline_run_dir)
+        demand_directory(baseline_run_dir, "--baseline-run-dir")
+    if root_digest is not None and not _DIGEST.fullmatch(root_digest):
+        msg = f"--root-digest: {root_digest[:80]!r} is no digest"
+        raise UsageError(msg, hint="write sha256: and 64 hexadecimal digits")
+    if baseline_run_dir is not None:
+        rundir.validate_run_dir(baseline_run_dir)
+    try:
+        made = rundir.verify_run(path, recompute, root_digest, baseline_run_dir)
+    except RunInvalid as error:
+        made = rundir.Verification(error.findings, (), None, None)
     body = VerificationAnswer(
         ok=made.ok,
         raw_digest=made.raw_digest,
@@ -114,7 +125,8 @@ def verify(
     ]
     lines += [f"note: {note}" for note in made.notes]
     verdict = "verified" if made.ok else "not verified"
-    lines.append(f"{path}: {verdict}, raw {made.raw_digest}, root {made.root_digest}")
+    digests = f", raw {made.raw_digest}, root {made.root_digest}" if made.raw_digest else ""
+    lines.append(f"{path}: {verdict}{digests}")
     return Answer("\n".join(lines), _json(body), _lines(made.findings), made.exit_code)
 
 
@@ -128,7 +140,7 @@ def compare(path: str, baselines: Sequence[str], *, allow_mismatch: bool = False
     from zeroproofml.report import compare as comparing
 
     for each in (path, *baselines):
-        _demand_directory(each)
+        demand_directory(each)
     made = comparing.compare_benchmark_runs(path, baselines, allow_mismatch)
     return Answer(comparing.comparison_text(made), _json(made))
 
@@ -146,7 +158,7 @@ def list_runs(root: str) -> Answer:
     >>> list_runs(tempfile.mkdtemp()).text.endswith(": no run directory")
     True
     """
-    _demand_directory(root)
+    demand_directory(root, mend="name a directory that holds runs")
     rows = [_row(path) for path in _runs(root)]
     body = RunList(runs=tuple(RunRow(**row) for row in rows))
     if not rows:
@@ -243,10 +255,3 @@ def _count(n: int, what: str) -> str:
 
 def _json(body: FileModel) -> str:
     return body.to_bytes().decode().rstrip("\n")
-
-
-def _demand_directory(path: str, prefix: str = "") -> None:
-    if not Path(path).is_dir():
-        what = "is not a directory" if Path(path).exists() else "no such directory"
-        msg = f"{prefix}{path}: {what}"
-        raise UsageError(msg, hint="name a run directory")

@@ -8,11 +8,10 @@ Which state allows what is the table of reports.md, section 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from zeroproofml.report import _beside, compare, derive
 from zeroproofml.report._fs import Tree
-from zeroproofml.report._output import Outcome
+from zeroproofml.report._output import Outcome, demand_directory
 from zeroproofml.report._validate import Inspection
 from zeroproofml.report.contract import Baseline, ClaimsFile, Manifest, PairedStats
 from zeroproofml.report.contract.layout import MANIFEST, classify
@@ -221,9 +220,7 @@ def _baseline(
 ) -> tuple[Baseline | None, tuple[str, ...]]:
     """The baseline to embed: the one given, else the sealed block, else none (said if lost)."""
     if given is not None:
-        if not Path(given).is_dir():
-            msg = f"--baseline-run-dir: {given}: no such directory"
-            raise UsageError(msg, hint="name a run directory")
+        demand_directory(given, "--baseline-run-dir")
         return _block(raw, load_benchmark_run(given)), ()
     if known is not None:
         return known.baseline, ()

@@ -53,12 +53,17 @@ def _read_weak(value: complex, name: str) -> float | complex:
 
 
 def _check_items(value: Any, name: str) -> None:
-    """Refuse a bool inside a list: NumPy would turn [True, 2.0] into [1.0, 2.0] silently."""
+    """Refuse a bool inside a list: NumPy would turn [True, 2.0] into [1.0, 2.0] silently.
+
+    None (NaN to NumPy) and what merely converts to a float are no numbers either.
+    """
     if isinstance(value, (list, tuple)):
         for item in value:
             _check_items(item, name)
-    elif isinstance(value, (bool, np.bool_)):
+    elif isinstance(value, bool) or getattr(value, "dtype", None) == _BOOL:
         raise _refuse(name, "bool")
+    elif not (is_weak(value) or hasattr(value, "__array__")):
+        raise _refuse(name, f"a list of {type(value).__name__}")
 
 
 def _read_sequence(value: Any, name: str) -> NDArray[Any]:
@@ -138,7 +143,7 @@ def read_mask(value: Any, name: str) -> NDArray[np.bool_] | None:
     if value is None:
         return None
     try:
-        array = np.asarray(value)
+        array = np.asarray(bool(value) if isinstance(value, int) else value)
     except ValueError as error:
         msg = f"{name}: not readable as an array; pass a bool array"
         raise SCMValueError(msg) from error

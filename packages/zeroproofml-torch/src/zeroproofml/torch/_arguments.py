@@ -6,7 +6,8 @@ as control flow on the tensor path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,26 +81,45 @@ def _from_numpy(name: str, value: np.ndarray[Any, Any] | np.generic) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
 
 
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
 def _from_list(name: str, value: Any) -> Tensor:
-    leaf = value
-    while isinstance(leaf, (list, tuple)) and leaf:
-        leaf = leaf[0]
-    if isinstance(leaf, np.ndarray):  # torch warns about lists of arrays
+    leaves = list(_leaves(value))
+    if any(isinstance(leaf, Tensor) for leaf in leaves):  # torch would drop their gradients
+        return _stacked(name, value)
+    if any(isinstance(leaf, np.ndarray) for leaf in leaves):  # torch warns about lists of arrays
         return _from_numpy(name, np.asarray(value))
     try:
         return torch.asarray(value)
-    except (TypeError, RuntimeError, ValueError) as error:
+    except (TypeError, RuntimeError, ValueError, OverflowError) as error:
         problem = str(error).splitlines()[0]
-    try:  # integers between int64 and float64 end here
+    try:  # integers beyond int64 end here
         array = np.asarray(value)
     except ValueError as error:
         msg = f"{name} is a ragged list: {problem}; give rows of equal length"
         raise SCMValueError(msg) from error
-    if array.dtype.kind not in "iufO" or any(type(item) is not int for item in array.flat):
+    if any(type(leaf) not in (int, float) and not isinstance(leaf, np.integer) for leaf in leaves):
         raise _refuse(name, f"of type {type(value).__name__}")
-    return torch.from_numpy(np.array([_float(name, item) for item in array.flat])).reshape(
-        array.shape
-    )
+    return torch.from_numpy(np.array([_float(name, leaf) for leaf in leaves])).reshape(array.shape)
+
+
+def _stacked(name: str, value: Any) -> Tensor:
+    """A list with tensors in it, as one tensor that still depends on them."""
+    rows = [
+        _stacked(name, item) if isinstance(item, (list, tuple)) else torch.as_tensor(item)
+        for item in value
+    ]
+    if any(row.shape != rows[0].shape for row in rows):
+        msg = f"{name} is a ragged list; give rows of equal length"
+        raise SCMValueError(msg)
+    dtype = functools.reduce(torch.promote_types, [row.dtype for row in rows])
+    return torch.stack([row.to(dtype) for row in rows])
 
 
 def _float(name: str, value: int) -> float:
@@ -114,21 +134,39 @@ def _is_weak(value: Any) -> bool:
     return isinstance(value, (int, float, complex)) and not isinstance(value, np.generic)
 
 
+def _from_object(name: str, value: Any) -> Tensor:
+    """What is neither a tensor nor a list: NumPy arrays, arrays of other frameworks, buffers."""
+    if isinstance(value, np.ma.MaskedArray):
+        msg = f"{name} is a numpy.ma array, whose mask would be lost; pass its data and its mask"
+        raise SCMTypeError(msg)
+    if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic)):
+        return torch.asarray(value)
+    try:  # not torch.asarray, which reads the bytes of a buffer as numbers
+        return _from_numpy(name, np.asarray(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _refuse(name, f"of type {type(value).__name__}") from error
+
+
 def _payload(name: str, value: Any) -> Tensor:
     """A tensor of a supported dtype; integers are float64 from here on."""
     if isinstance(value, Tensor):
         tensor = value
-    elif isinstance(value, (np.ndarray, np.generic)):
-        tensor = _from_numpy(name, value)
-    elif isinstance(value, str | bytes):
-        raise _refuse(name, f"of type {type(value).__name__}")
-    else:
+    elif isinstance(value, (list, tuple)):
+        # torch would turn [True, 2.0] into [1.0, 2.0] silently.
+        if any(_is_bool(leaf) for leaf in _leaves(value)):
+            raise _refuse(name, "a list with bool in it")
         tensor = _from_list(name, value)
+    else:
+        tensor = _from_object(name, value)
     if tensor.dtype in _FLOATING or tensor.dtype in _COMPLEX:
         return tensor
     if tensor.dtype in _INTEGER:
         return tensor.to(torch.float64)
     raise _refuse(name, f"a tensor of {tensor.dtype}")
+
+
+def _is_bool(leaf: Any) -> bool:
+    return isinstance(leaf, bool) or getattr(leaf, "dtype", None) in (torch.bool, np.bool_)
 
 
 def operands(
@@ -191,15 +229,12 @@ def mask_tensor(name: str, value: Any, device: torch.device) -> Tensor | None:
         tensor = value
     elif isinstance(value, (bool, int, np.bool_)):
         tensor = torch.tensor(bool(value), device=device)
-    elif isinstance(value, (np.ndarray, np.generic)):
-        tensor = _from_numpy(name, value).to(device)
     elif isinstance(value, (list, tuple)):
         tensor = _from_list(name, value).to(device)
         if tensor.numel() == 0:  # an empty list says nothing about its dtype
             tensor = tensor.to(torch.bool)
     else:
-        msg = f"{name} is of type {type(value).__name__}; pass a bool tensor"
-        raise SCMTypeError(msg)
+        tensor = _from_object(name, value).to(device)
     if tensor.dtype == torch.bool:
         return tensor
     if tensor.dtype in _INTEGER:

@@ -165,13 +165,15 @@ def _compose(rule: Rule, mask: Tensor | None, values: tuple[Tensor, ...]) -> tup
     if op.hazard is not None:
         off = off | op.hazard(torch, is_complex, *still, constant)
     plain: Any = _PLAIN.get(op.name, rule.kernel)
-    if is_complex and op.name in ("div", "inv"):
-        # The scaled quotient is a constant: a select between two quotients would differentiate
-        # the one that is not finite.
-        off = off | ~torch.isfinite(plain(*still))
+    if not is_complex or op.name not in _PLAIN:
+        replaced = tuple(torch.where(off, at, v) for v, at in zip(values, op.safe, strict=True))
+        return torch.where(off, torch.where(bottom, 0.0, constant), plain(*replaced)), bottom
+    # torch's own complex quotient and power give the derivative, the kernel gives the value. Where
+    # the former leave the numbers, or a modulus does, a representable value is a constant.
+    off = off | ~torch.isfinite(plain(*still)) | ~torch.isfinite(still[-1].abs())
     replaced = tuple(torch.where(off, at, v) for v, at in zip(values, op.safe, strict=True))
-    result = torch.where(off, torch.where(bottom, 0.0, constant), plain(*replaced))
-    return result, bottom
+    slope = plain(*replaced)
+    return torch.where(bottom, 0.0, constant + (slope - slope.detach())), bottom
 
 
 def _composed_power(x: Tensor, e: Tensor) -> Tensor:

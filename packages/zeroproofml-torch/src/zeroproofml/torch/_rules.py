@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zeroproofml.scm.formulas import parts
 from zeroproofml.scm.optable import OPS, Op
 
 __all__ = ["RULES", "Rule"]
@@ -93,22 +94,11 @@ def _tan_probe(r: Tensor, x: Tensor) -> Tensor:
 
 
 def quotient(x: Tensor, y: Tensor) -> Tensor:
-    """x / y, complex quotients right wherever they are representable.
-
-    Where torch's own complex quotient is not finite it is repeated with both operands scaled by
-    the power of two that brings the divisor's largest part near 1.
-    """
-    plain = x / y
+    """x / y, complex quotients right wherever they are representable."""
     if not y.is_complex():
-        return plain
-    largest = torch.maximum(y.real.abs(), y.imag.abs())
-    finite = torch.isfinite(largest) & (largest > 0)
-    # exp2 of a rounded log2 is an exact power of two; in two factors, since 2**1074 overflows.
-    exponent = torch.where(finite, largest, 1.0).log2().floor()
-    half = (exponent / 2).floor()
-    first, second = torch.exp2(-half), torch.exp2(half - exponent)
-    scaled = (x * first * second) / (y * first * second)
-    return torch.where(torch.isfinite(plain), plain, scaled)
+        return x / y
+    ratio: Tensor = parts.quotient(x, y, xp=torch)
+    return ratio
 
 
 def _inverse(x: Tensor) -> Tensor:
@@ -118,19 +108,13 @@ def _inverse(x: Tensor) -> Tensor:
 def _power(x: Tensor, e: Tensor) -> Tensor:
     if not x.is_complex():
         return torch.pow(x, e)
+    # A power multiplies the relative error of its logarithm by |e·log x|: one dtype wider.
     zero = x == 0
-    power = torch.pow(torch.where(zero, 1.0, x), e)
-    # exp(e·log x) loses a digit for ordinary cubes and more near the limits.
-    count = e.abs()
-    product, factor = torch.ones_like(x), x
-    for bit in range(7):
-        product = torch.where(torch.floor(count / 2**bit) % 2 == 1, product * factor, product)
-        factor = factor * factor
-    product = torch.where(e < 0, quotient(torch.ones_like(x), product), product)
-    short = (count <= 100) & (e == torch.floor(e)) & torch.isfinite(product)
-    power = torch.where(short, product, power)
+    wide = torch.where(zero, 1.0, x).to(torch.complex128)
+    power = parts.power(wide, e.to(torch.float64), xp=torch).to(x.dtype)
     at_zero = torch.where(e > 0, 0.0, torch.where(e == 0, 1.0, torch.inf))
-    return torch.where(zero, at_zero.to(power.dtype), power)
+    result: Tensor = torch.where(zero, at_zero.to(power.dtype), power)
+    return result
 
 
 # Derivatives.

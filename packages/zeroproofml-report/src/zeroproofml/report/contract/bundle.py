@@ -197,12 +197,16 @@ class Tolerance(Model):
 
 
 class BundleReference(Model):
-    """The smoke test at export."""
+    """The smoke test at export.
+
+    The tolerance is that of ``decoded`` from the quotient of P and Q as the runtime computed them;
+    ``largest_ulp`` is the distance from torch's ``decoded``, rounding of P and Q included.
+    """
 
     n_rows: Annotated[int, Field(ge=1, le=100_000)]
     lanes: LaneCounts
     tolerance: Tolerance
-    largest_ulp: Annotated[int, Field(ge=0, le=4)]
+    largest_ulp: Count
 
 
 class BundleMetadata(FileModel):

@@ -171,8 +171,8 @@ def _reference(metadata: BundleMetadata, figure: Figure | None) -> list[Block]:
     ]
     words = (
         f"{numbers.count(reference.n_rows)} rows; the export compared the model with ONNX Runtime: "
-        f"masks bit for bit, decoded within {reference.tolerance.decoded_ulp} ULP, largest seen "
-        f"{reference.largest_ulp} ULP."
+        f"masks bit for bit, decoded within {reference.tolerance.decoded_ulp} ULP of P/Q as the "
+        f"runtime computed them; largest distance from torch {reference.largest_ulp} ULP."
     )
     table = _plain_table("Lanes of the reference by class", ("class", "lanes"), rows)
     return [Prose((words,)), table, *([figure] if figure is not None else [])]

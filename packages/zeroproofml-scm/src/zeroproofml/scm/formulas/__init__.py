@@ -7,5 +7,5 @@ a division or an exponential, at the lanes where its derivative is not finite, n
 out with NumPy.
 
 The modules: ``projective`` (tuples and targets), ``basis`` and ``rational``, ``losses``, ``strict``
-(strict inference), ``norm`` (normalisation and softmax).
+(strict inference), ``norm`` (normalisation and softmax), ``parts`` (complex quotient and power).
 """
