@@ -95,7 +95,10 @@ def as_payload(value: Any, name: str) -> Any:
         raise SCMTypeError(msg)
     if hasattr(value, "__jax_array__"):
         return _checked(jnp.asarray(value), name)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor that requires grad
+        raise _refuse(name, type(value).__name__, "it does not turn into an array") from error
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     array = _checked(array, name)

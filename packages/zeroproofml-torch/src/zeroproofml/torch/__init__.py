@@ -1,7 +1,6 @@
-"""Signed Common Meadow arithmetic, layers and losses for PyTorch.
+"""Signed Common Meadow arithmetic, layers and losses for PyTorch; names load on first use.
 
-Names are loaded when they are first used. The thirteen array operations stay in
-``zeroproofml.torch.ops``.
+The thirteen array operations stay in ``zeroproofml.torch.ops``.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from zeroproofml.torch._version import __version__
 if TYPE_CHECKING:
     from zeroproofml.scm.cause import Cause
     from zeroproofml.scm.policy import GradientPolicy, gradient_policy
+    from zeroproofml.torch.export import ExportError, export_bundle
     from zeroproofml.torch.inference import (
         InferenceConfig, InferenceResult, SCMInferenceWrapper, decode_three_way,
         gauge_value, strict_inference
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     )
     from zeroproofml.torch.losses import (
         Label, LossConfig, SCMLoss, Targets, chordal_loss, coverage, implicit_loss,
-        lift_semantic_targets, lift_targets, margin_loss, oriented_chordal_loss,
-        rejection_penalty, scm_loss, separation_losses, sign_consistency_loss,
-        soft_coverage_loss
+        lift_semantic_targets, lift_targets, margin_loss, oriented_chordal_loss, rejection_penalty,
+        scm_loss, separation_losses, sign_consistency_loss, soft_coverage_loss
     )
     from zeroproofml.torch.tensor import SCMTensor
     from zeroproofml.torch.training import (
@@ -36,19 +35,21 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AngularProjectiveHead", "Cause", "GradientPolicy", "InferenceConfig", "InferenceResult",
-    "JsonlLogger", "Label", "LinearRamp", "LossConfig", "LossCurriculum", "ProjectiveNormalize",
-    "ProjectiveRationalMultiHead", "SCMInferenceWrapper", "SCMLoss", "SCMNorm",
-    "SCMRationalLayer", "SCMSoftmax", "SCMTensor", "SCMTrainer", "Targets", "TrainerConfig",
-    "TrainingReport", "__version__", "chordal_loss", "coverage", "decode_three_way",
-    "gauge_value", "gradient_policy", "implicit_loss", "lift_semantic_targets", "lift_targets",
-    "margin_loss", "oriented_chordal_loss", "rejection_penalty", "scm_loss", "separation_losses",
-    "sign_consistency_loss", "soft_coverage_loss", "strict_inference",
+    "AngularProjectiveHead", "Cause", "ExportError", "GradientPolicy", "InferenceConfig",
+    "InferenceResult", "JsonlLogger", "Label", "LinearRamp", "LossConfig", "LossCurriculum",
+    "ProjectiveNormalize", "ProjectiveRationalMultiHead", "SCMInferenceWrapper", "SCMLoss",
+    "SCMNorm", "SCMRationalLayer", "SCMSoftmax", "SCMTensor", "SCMTrainer", "Targets",
+    "TrainerConfig", "TrainingReport", "__version__", "chordal_loss", "coverage",
+    "decode_three_way", "export_bundle", "gauge_value", "gradient_policy", "implicit_loss",
+    "lift_semantic_targets", "lift_targets", "margin_loss", "oriented_chordal_loss",
+    "rejection_penalty", "scm_loss", "separation_losses", "sign_consistency_loss",
+    "soft_coverage_loss", "strict_inference",
 ]
 
 _HOMES = {
     "zeroproofml.scm.cause": "Cause",
     "zeroproofml.scm.policy": "GradientPolicy gradient_policy",
+    "zeroproofml.torch.export": "ExportError export_bundle",
     "zeroproofml.torch.inference": (
         "InferenceConfig InferenceResult SCMInferenceWrapper decode_three_way gauge_value "
         "strict_inference"

@@ -139,12 +139,11 @@ def _from_object(name: str, value: Any) -> Tensor:
     if isinstance(value, np.ma.MaskedArray):
         msg = f"{name} is a numpy.ma array, whose mask would be lost; pass its data and its mask"
         raise SCMTypeError(msg)
-    if hasattr(value, "__dlpack__") and not isinstance(value, (np.ndarray, np.generic)):
-        return torch.asarray(value)
     try:  # not torch.asarray, which reads the bytes of a buffer as numbers
-        return _from_numpy(name, np.asarray(value))
+        array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _refuse(name, f"of type {type(value).__name__}") from error
+    return _from_numpy(name, array)
 
 
 def _payload(name: str, value: Any) -> Tensor:
