@@ -16,7 +16,7 @@ from zeroproofml.benchmarks.config import Resolved
 from zeroproofml.benchmarks.decide import Decision, Flag, Request, decide
 from zeroproofml.benchmarks.progress import NullSink
 from zeroproofml.benchmarks.situation import Found, Identity, look
-from zeroproofml.report._fs import Tree
+from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report._output import demand_directory
 from zeroproofml.report.errors import (
     ReportError,
@@ -158,10 +158,11 @@ def prepare(order: Order) -> Prepared:
 def _demand_place(path: Path) -> None:
     """Refuse a run directory that lies inside a file."""
     for above in path.absolute().parents:
-        if above.exists():
-            if not above.is_dir():
-                msg = f"--out-root: {above.name} on the way to {path} is not a directory"
-                raise UsageError(msg, hint="choose another --out-root")
+        kind = what_is(above)
+        if kind not in (None, "dir"):
+            msg = f"--out-root: {above.name} on the way to {path} is not a directory"
+            raise UsageError(msg, hint="choose another --out-root")
+        if kind == "dir":
             return
 
 

@@ -261,8 +261,20 @@ def argv(words: Iterable[str]) -> list[str]:
     ['zpml-bench', 'ik', '~/runs']
     """
     home = str(Path.home())
-    given = [_short(word, home)[:4096] for word in words]
+    given = [as_text(_short(word, home))[:4096] for word in words]
     return [Path(given[0]).name, *given[1:]] if given else []
+
+
+def as_text(word: str) -> str:
+    r"""A word of the system as text that can be stored: NFC, and bytes that are no UTF-8 escaped.
+
+    Examples
+    --------
+    >>> as_text("r\udcff1")
+    'r\\xff1'
+    """
+    whole = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", whole)
 
 
 def _short(word: str, home: str) -> str:

@@ -72,7 +72,7 @@ def attempt(
             "ended_at": None,
             "exit_code": None,
             "argv": provenance.argv(argv),
-            "cwd": Path.cwd().name,
+            "cwd": provenance.as_text(Path.cwd().name),
             "executor": Executor.model_validate(dict(executor)),
             "environment": environment,
             "code": dict(code),
