@@ -47,8 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "zeroproofml.scm.cause": "Cause",
-    "zeroproofml.scm.policy": "GradientPolicy gradient_policy",
+    "zeroproofml.scm.cause": "Cause", "zeroproofml.scm.policy": "GradientPolicy gradient_policy",
     "zeroproofml.torch.export": "ExportError export_bundle",
     "zeroproofml.torch.inference": (
         "InferenceConfig InferenceResult SCMInferenceWrapper decode_three_way gauge_value "

@@ -255,8 +255,8 @@ def _put(target: Path, data: Mapping[str, bytes], wanted: Arrays, rows: Arrays) 
             target.rename(aside)
         try:
             stage.rename(target)
-        except OSError:
-            if replaced:
+        except BaseException:
+            if replaced:  # an interrupt between the two renames must not cost the old bundle
                 aside.rename(target)
             raise
         _sync(parent)
