@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from zeroproofml.report import _bundle_checks as checks
+from zeroproofml.report._fs import what_is
 from zeroproofml.report._output import Outcome, demand_apart, page_index, write_apart
 from zeroproofml.report.bundle import (
     Bundle,
@@ -56,9 +58,10 @@ def report(
     Traceback (most recent call last):
     zeroproofml.report.errors.UsageError: no/such/bundle: no such directory; name a bundle directory
     """
-    here = Path(path).absolute()
-    target = out if out is not None else str(Path(path).parent / f"{here.name}_report")
-    if here.is_dir():
+    here = Path(os.path.abspath(path))  # noqa: PTH100 - "." and ".." have siblings too
+    beside = Path(path).parent if Path(path).name not in ("", "..") else here.parent
+    target = out if out is not None else str(beside / f"{here.name}_report")
+    if what_is(here) == "dir":
         demand_apart(target, {"the bundle": path})
     seen = validate_bundle(path, expect)
     if seen.metadata is None:
