@@ -47,17 +47,34 @@ class SchedulerLost(ReportError):
     default_code = "interrupted"
 
 
-def require() -> None:
-    """Check that dask.distributed is installed.
+def require(address: str | None = None) -> None:
+    """Check that dask.distributed is installed, and that it can read the scheduler's address.
 
     Raises
     ------
     MissingExtra
-        It is not.
+        It is not installed.
+    UsageError
+        That is no address.
     """
     if importlib.util.find_spec("distributed") is None:
         msg = "--executor: dask needs dask.distributed"
         raise MissingExtra(msg, hint="pip install 'zeroproofml-bench[dask]'")
+    if address is None:
+        return
+    try:  # its client, given such a word, fails half built and complains when it is collected
+        _imported()[1].comm.get_address_host_port(address)
+    except (NotImplementedError, ValueError):
+        msg = f"--scheduler: {address!r} is no address"
+        raise UsageError(msg, hint="write one such as tcp://127.0.0.1:8786") from None
+
+
+def _imported() -> tuple[Any, Any]:
+    """The modules dask and distributed; the second reads the first's settings when imported."""
+    dask: Any = importlib.import_module("dask")
+    # Its loggers print tracebacks for what is handled here.
+    dask.config.set({"logging": dict.fromkeys(_LOGGERS, "critical")})
+    return dask, importlib.import_module("distributed")
 
 
 class DaskExecutor:
@@ -72,11 +89,8 @@ class DaskExecutor:
         thread_count: int,
         emit: Callable[[Event], None],
     ) -> None:
-        require()
-        dask: Any = importlib.import_module("dask")
-        # Its loggers print tracebacks for what is handled here; read when it is imported.
-        dask.config.set({"logging": dict.fromkeys(_LOGGERS, "critical")})
-        distributed: Any = importlib.import_module("distributed")
+        require(address)
+        dask, distributed = _imported()
         del emit  # events of a remote seed stay there; the runner reports its start and its end
         self.workers = workers
         self._threads = thread_count

@@ -84,9 +84,11 @@ def check(place: Placement) -> None:
     ------
     MissingExtra
         dask.distributed is not installed.
+    UsageError
+        The scheduler's address is none.
     """
     if place.name == "dask":
-        cluster.require()
+        cluster.require(place.scheduler)
 
 
 def check_space(path: Path, resolved: Resolved, seeds: int) -> None:

@@ -21,6 +21,7 @@ from zeroproofml.benchmarks import hardware, threads
 from zeroproofml.report.contract.base import null_paths
 from zeroproofml.report.contract.provenance import Environment, Source
 from zeroproofml.report.contract.strict_json import digest, sha256
+from zeroproofml.report.errors import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -263,18 +264,6 @@ def argv(words: Iterable[str]) -> list[str]:
     home = str(Path.home())
     given = [as_text(_short(word, home))[:4096] for word in words]
     return [Path(given[0]).name, *given[1:]] if given else []
-
-
-def as_text(word: str) -> str:
-    r"""A word of the system as text that can be stored: NFC, and bytes that are no UTF-8 escaped.
-
-    Examples
-    --------
-    >>> as_text("r\udcff1")
-    'r\\xff1'
-    """
-    whole = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", whole)
 
 
 def _short(word: str, home: str) -> str:

@@ -19,6 +19,7 @@ from zeroproofml.report.contract.provenance import (
     Source,
 )
 from zeroproofml.report.contract.strict_json import digest
+from zeroproofml.report.errors import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ def attempt(
             "ended_at": None,
             "exit_code": None,
             "argv": provenance.argv(argv),
-            "cwd": provenance.as_text(Path.cwd().name),
+            "cwd": as_text(Path.cwd().name),
             "executor": Executor.model_validate(dict(executor)),
             "environment": environment,
             "code": dict(code),

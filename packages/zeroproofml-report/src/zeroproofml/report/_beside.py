@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from zeroproofml.report._fs import Tree
+from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report._output import demand_apart, demand_directory, write_apart
 from zeroproofml.report.answers import DerivedFile, DerivedIndex, DerivedOptions
 from zeroproofml.report.contract import Deriver
@@ -82,11 +82,9 @@ def demand_run(path: str) -> None:
     Raises:
         UsageError: exit 2.
     """
-    here = Path(path)
-    if not path or not here.exists():
-        demand_directory(path)
-    candidates = [here] if here.is_file() else []
-    if here.is_dir() and not (here / "journal.jsonl").exists():
+    here, kind = Path(path), what_is(path)
+    candidates = [here] if kind == "file" else []
+    if kind == "dir" and what_is(here / "journal.jsonl") is None:
         tree = Tree(path)
         candidates = [
             here / entry.name

@@ -30,6 +30,7 @@ __all__ = [
     "free_bytes",
     "hooked",
     "set_hook",
+    "what_is",
 ]
 
 TEMPORARY = ".zpml-tmp-"
@@ -544,6 +545,22 @@ def free_bytes(path: str | os.PathLike[str]) -> int:
     True
     """
     here = Path(path).absolute()
-    while not here.exists():
+    while what_is(here) is None:
         here = here.parent
     return shutil.disk_usage(here).free
+
+
+def what_is(path: str | os.PathLike[str]) -> NodeKind | None:
+    """What a word of the command line leads to, links followed; ``None`` if nothing can be there.
+
+    Unlike :meth:`pathlib.Path.exists` it has an answer for every word, also one that is too long.
+
+    Examples
+    --------
+    >>> what_is("/"), what_is("a" * 5000), what_is("")
+    ('dir', None, None)
+    """
+    try:
+        return _kind(os.stat(path).st_mode)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None

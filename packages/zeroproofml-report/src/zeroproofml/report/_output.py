@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from zeroproofml.report._fs import Tree
+from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report._version import __version__
 from zeroproofml.report.answers import DerivedFile, DerivedIndex, PageIndex
 from zeroproofml.report.contract.strict_json import sha256
@@ -119,8 +119,8 @@ def demand_directory(path: str, argument: str = "", mend: str = "name a run dire
     before = f"{argument}: " if argument else ""
     if not path:  # to the system an empty path is the folder where we are
         _refuse(f"{before}the path is empty", mend)
-    if not Path(path).is_dir():
-        what = "is not a directory" if Path(path).exists() else "no such directory"
+    if (kind := what_is(path)) != "dir":
+        what = "is not a directory" if kind else "no such directory"
         _refuse(f"{before}{path}: {what}", mend)
 
 
@@ -149,9 +149,12 @@ def demand_apart(out: str, sources: Mapping[str, str | None]) -> None:
             _refuse(f"--out: lies inside {name}", "name a directory elsewhere")
         if target in there.parents:
             _refuse(f"--out: contains {name}", "name a directory elsewhere")
-    if not Path(out).exists():
+    for here in (target, *target.parents):
+        if what_is(here / "journal.jsonl") and what_is(here / "provenance.json"):
+            _refuse(f"--out: {out} lies inside the run {here.name}", "name a directory elsewhere")
+    if (kind := what_is(out)) is None:
         return
-    if not Path(out).is_dir():
+    if kind != "dir":
         _refuse("--out: is not a directory", "name a new directory")
     tree = Tree(out)
     if tree.kind(INDEX) is None and tree.names():

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroproofml.report import _bundle_checks as checks
-from zeroproofml.report._fs import Tree
+from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report.contract.bundle import OUTPUTS, BundleMetadata, CheckResult, Replay
 from zeroproofml.report.errors import (
     Finding,
@@ -109,8 +109,8 @@ def validate_bundle(path: str | os.PathLike[str], expect: str | None = None) -> 
     """
     checks.demand_digest(expect)
     here = Path(path)
-    if not here.is_symlink() and not here.is_dir():
-        msg = "is not a directory" if here.exists() else "no such directory"
+    if (kind := what_is(path)) != "dir":
+        msg = "is not a directory" if kind else "no such directory"
         raise UsageError(msg, path=str(path), hint="name a bundle directory")
     made = Inspection(here.name, expect is not None)
     work = checks.Work(Tree(path), expect)

@@ -36,7 +36,7 @@ _Run = Annotated[str, typer.Argument(metavar="DIR", help="A run directory.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
-@app.command()
+@app.command(short_help="Derive all numbers, figures and pages of a run again.")
 def benchmark(
     run: _Run,
     html_report: Annotated[
@@ -79,7 +79,7 @@ def bundle(
     return _tell(_bundle_page.report(directory, expect=expect, html=html_report, out=out))
 
 
-@app.command("training-log")
+@app.command("training-log", short_help="Write tables and figures of a metric log.")
 def training_log(
     log: Annotated[str, typer.Argument(metavar="FILE", help="A metric log (JSONL).")],
     html_report: Annotated[
@@ -108,7 +108,9 @@ def mount_reader_commands(target: typer.Typer) -> None:
     ['validate', 'verify', 'compare', 'list']
     """
     target.command("validate")(_validate)
-    target.command("verify")(_verify)
+    target.command("verify", short_help="Validate; check arrays; derive every number again.")(
+        _verify
+    )
     target.command("compare")(_compare)
     target.command("list")(_list)
 
@@ -153,7 +155,7 @@ def _verify(
 
 def _compare(
     run: _Run,
-    baselines: Annotated[list[str], typer.Argument(metavar="BASELINE...", help="Runs to compare.")],
+    baselines: Annotated[list[str], typer.Argument(metavar="BASELINE", help="Runs to compare.")],
     allow_mismatch: Annotated[
         bool,
         typer.Option("--allow-mismatch", help="Compare also what does not measure the same thing."),
@@ -169,7 +171,7 @@ def _compare(
 
 def _list(
     root: Annotated[
-        str, typer.Argument(metavar="[ROOT]", help="Where to look.")
+        str, typer.Argument(metavar="ROOT", help="Where to look.")
     ] = "results/benchmarks",
     json: _Json = False,
 ) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import io
 import os
 import signal
 import sys
@@ -58,6 +60,9 @@ def run_app(app: typer.Typer, program: str, arguments: Sequence[str] | None = No
     3
     """
     given = None if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A name that is no UTF-8, or ⊥ on an old terminal: an escape is better than a crash.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if (text := _help(app, program, sys.argv[1:] if given is None else given)) is not None:
         typer.echo(text)
         return 0
@@ -186,14 +191,23 @@ def _usage(error: Exception, words: str, program: str) -> int:
 
 def _crash(error: Exception) -> int:
     """A defect of ours: one line, and the traceback (without locals) in a file."""
-    where = getattr(error, "crash_file", None)
-    try:
-        if where is None:
-            handle, name = tempfile.mkstemp(prefix="zpml-crash-", suffix=".txt")
-            os.close(handle)
-            where = Path(name)
-        Path(where).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    where = _save("".join(traceback.format_exception(error)), getattr(error, "crash_file", None))
+    saved = "its traceback could not be saved; run the command again"
+    if where is not None:
         saved = f"traceback saved in {where}; report it"
-    except OSError:
-        saved = "its traceback could not be saved; run the command again"
     return say(f"internal error: {type(error).__name__} {error} ({saved})", UNEXPECTED)
+
+
+def _save(text: str, wanted: Path | None) -> Path | None:
+    """Where the text was saved: the place wanted, or a temporary file if that is not there yet."""
+    data = text.encode("utf-8", "backslashreplace")
+    if wanted is not None:
+        with contextlib.suppress(OSError):
+            wanted.write_bytes(data)
+            return wanted
+    with contextlib.suppress(OSError):
+        handle, name = tempfile.mkstemp(prefix="zpml-crash-", suffix=".txt")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        return Path(name)
+    return None

@@ -17,6 +17,7 @@ __all__ = [
     "RunLocked",
     "StorageError",
     "UsageError",
+    "as_text",
 ]
 
 
@@ -58,7 +59,18 @@ class Finding:
         >>> Finding("info", "missing", "a", "", "gone", "").as_json()["code"]
         'missing'
         """
-        return asdict(self)
+        return {name: as_text(value) for name, value in asdict(self).items()}
+
+
+def as_text(word: str) -> str:
+    r"""A name of the file system as text that can be stored: bytes that are no UTF-8 are escaped.
+
+    Examples
+    --------
+    >>> as_text("r\udcff1")
+    'r\\udcff1'
+    """
+    return word.encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(text: str, limit: int = 2000) -> str:

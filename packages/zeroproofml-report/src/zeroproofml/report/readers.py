@@ -21,7 +21,7 @@ from zeroproofml.report.answers import (
 from zeroproofml.report.console import MOST_LINES
 from zeroproofml.report.contract import Manifest
 from zeroproofml.report.contract.base import FileModel
-from zeroproofml.report.errors import Finding, ReportError, RunInvalid, UsageError
+from zeroproofml.report.errors import Finding, ReportError, RunInvalid, UsageError, as_text
 
 __all__ = ["Answer", "compare", "list_runs", "validate", "verify"]
 
@@ -190,7 +190,7 @@ def _runs(root: str) -> Iterator[str]:
 def _row(path: str) -> dict[str, Any]:
     state = rundir.run_state(path)
     row: dict[str, Any] = {
-        "path": path,
+        "path": as_text(path),
         "domain": None,
         "mode": None,
         "protocol": None,

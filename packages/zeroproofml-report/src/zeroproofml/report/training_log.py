@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zeroproofml.report._fs import Tree
+from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report._log_series import Log
 from zeroproofml.report._output import Outcome, demand_apart, page_index, write_apart
 from zeroproofml.report.contract import MetricRecord
@@ -85,7 +85,7 @@ def read_log(path: str) -> Reading:
     """
     here = Path(path)
     made = Reading(here.name)
-    if not here.parent.is_dir():
+    if what_is(here.parent) != "dir":
         msg = "no such file"
         raise UsageError(msg, path=path, hint="name a metric log")
     tree = Tree(here.parent)
@@ -201,7 +201,7 @@ def report(path: str, *, html: bool = False, out: str | None = None) -> Outcome:
     """
     here = Path(path)
     target = out if out is not None else str(here.parent / f"{here.stem}_report")
-    if here.exists():
+    if what_is(here) is not None:
         demand_apart(target, {"the metric log": path})
     found = read_log(path)
     if not found.log.records and not found.bad:
