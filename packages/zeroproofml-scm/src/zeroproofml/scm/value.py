@@ -233,12 +233,18 @@ class SCMValue:
         return SCMValue(modulus) if np.isfinite(modulus) else SCMValue.bottom(Cause.OVERFLOW)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """A NumPy scalar beside a value stays scalar; an array beside it makes an SCMArray."""
+        """A NumPy scalar beside a value stays scalar; an array beside it makes an SCMArray.
+
+        An array of another framework that has a protocol of its own answers itself.
+        """
         scalar = _SCALAR_UFUNCS.get(ufunc)
         if scalar and method == "__call__" and not kwargs and not any(map(_is_array, inputs)):
             return scalar(*inputs)
         from zeroproofml.scm.array import SCMArray
 
+        ours = (SCMValue, SCMArray, np.ndarray, np.generic)
+        if any(hasattr(x, "__array_ufunc__") and not isinstance(x, ours) for x in inputs):
+            return NotImplemented
         return SCMArray.bottom(()).__array_ufunc__(ufunc, method, *inputs, **kwargs)
 
 

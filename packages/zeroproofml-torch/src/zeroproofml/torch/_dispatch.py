@@ -37,7 +37,8 @@ def _square(x: Planes) -> Planes:
 
 
 def _conj(x: Planes) -> Planes:
-    return x._replace(payload=x.payload.conj())
+    # A lazy conjugate is refused by numpy(), and so is its imaginary part.
+    return x._replace(payload=x.payload.conj().resolve_conj())
 
 
 def _real_pair(name: str, x: Any, y: Any) -> list[Planes]:
