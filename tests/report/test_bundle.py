@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from torch import nn
 
@@ -32,6 +34,8 @@ from zeroproofml.report.console import run_app
 from zeroproofml.report.contract.bundle import BundleValidation
 from zeroproofml.report.contract.strict_json import dump
 from zeroproofml.report.errors import FileInvalid, UsageError
+from zeroproofml.report.figures.bundle import CLASSES, bundle_reference
+from zeroproofml.report.figures.sheet import sheet
 from zeroproofml.torch import InferenceConfig, export_bundle
 
 HOSTILE = "<script>alert(1)</script>|`x`[a](javascript:1)![i](http://e)@me {{7*7}} http://e"
@@ -272,6 +276,25 @@ def test_a_replay_that_differs_fails(bundle, program):
     code, _, err = program("bundle", bundle)
     assert code == 5
     assert "masks differ on 1 lanes" in err[0]
+
+
+@given(
+    st.lists(st.sampled_from(CLASSES), min_size=1, max_size=3000),
+    st.floats(-1e30, 1e30, allow_nan=False),
+)
+@settings(max_examples=20)
+def test_no_lane_of_the_figure_disappears(classes, value):
+    kinds = np.array(classes)
+    decoded = np.where(np.isin(kinds, ("finite", "gap")), value * np.arange(kinds.size), np.nan)
+    masks = {name: kinds == name for name in CLASSES}
+    figure = bundle_reference(decoded, masks)
+    account = figure.plates[0].account
+    told = {name: int(masks[name].sum()) for name in ("fault", "semantic", "both")}
+    assert account.lanes == kinds.size
+    assert dict(account.bottom) == {name: n for name, n in told.items() if n}
+    assert account.drawn + account.reduced == int(np.isfinite(decoded).sum())
+    assert account.drawn <= 2000
+    assert len(sheet(figure)) < 400_000
 
 
 # --- attacks --------------------------------------------------------------------------------------

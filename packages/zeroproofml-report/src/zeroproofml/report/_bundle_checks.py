@@ -222,7 +222,7 @@ def _thresholds(work: Work) -> str:
     decoding = work.needs_metadata().decoding
     wanted = round_threshold(decoding.tau_infer, decoding.q_dtype)
     if wanted != decoding.tau_infer_effective:
-        words = f"tau_infer_effective is {decoding.tau_infer_effective!r}, not {wanted!r}"
+        words = f"tau_infer_effective is {decoding.tau_infer_effective:.17g}, not {wanted:.17g}"
         work.problem("thresholds", METADATA, words, _EXPORT)
         return ""
     try:
@@ -231,7 +231,7 @@ def _thresholds(work: Work) -> str:
         )
     except ZeroProofError as error:
         work.problem("thresholds", METADATA, str(error), _EXPORT)
-    return f"tau_infer {decoding.tau_infer!r}, compared as {wanted!r} in {decoding.q_dtype}"
+    return f"every threshold fits {decoding.q_dtype}, tau_infer rounds as told"
 
 
 def _onnx(work: Work) -> str:

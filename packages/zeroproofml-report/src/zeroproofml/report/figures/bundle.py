@@ -12,7 +12,7 @@ from zeroproofml.report.figures.axes import Axis, Tick, linear_axis
 from zeroproofml.report.figures.marks import Band, Glyph, HatchKind, Mark, Reference
 from zeroproofml.report.figures.plate import Account, Key, Plate
 from zeroproofml.report.figures.reduce import MOST_POINTS
-from zeroproofml.report.figures.style import SIZE, ArmStyle, arm_style
+from zeroproofml.report.figures.style import SIZE, arm_style
 from zeroproofml.report.pages import numbers
 from zeroproofml.report.pages.model import Cell, Column, Figure, Table
 
@@ -24,6 +24,7 @@ __all__ = ["CLASSES", "bundle_reference"]
 CLASSES = ("finite", "gap", "fault", "semantic", "both")
 _HATCH: dict[str, HatchKind] = {"fault": "fault", "semantic": "sem", "both": "both"}
 _HALF = 0.4
+_MOST_BANDS = 200
 _SOURCE = "reference/output_0.npy"
 
 
@@ -57,10 +58,9 @@ def bundle_reference(decoded: NDArray[Any], classes: Mapping[str, NDArray[Any]])
         lanes = np.flatnonzero(classes[name].ravel())
         centre = -float(number)
         if name in _HATCH:
-            marks.append(Band(None, None, centre - _HALF, centre + _HALF, hatch=_HATCH[name]))
             if lanes.size:
                 bottom[name] = int(lanes.size)
-                marks += _ticks(lanes, centre, arm_style(number))
+                marks += _bands(lanes, centre, _HATCH[name])
             rows.append((name, numbers.count(int(lanes.size)), *["undefined (⊥)"] * 3))
         else:
             kept = lanes[:: max(1, -(-lanes.size // budget))]
@@ -76,12 +76,12 @@ def bundle_reference(decoded: NDArray[Any], classes: Mapping[str, NDArray[Any]])
             marks.append(Reference(centre + 0.5, "", vertical=False, token="guide", dash=""))
     ticks = tuple(Tick(-float(n), f"{c}, {rows[n][1]}") for n, c in enumerate(CLASSES))
     y_axis = Axis(0.5 - len(CLASSES), 0.5, ticks, guides=False)
-    x_axis = linear_axis([0.0, float(max(1, values.size - 1))], caption="lane", bounds=(0.0, None))
+    x_axis = linear_axis([-0.5, float(values.size) - 0.5], caption="lane")
     reduced = int(finite.size) - drawn
     plate = Plate(
         "Strips by class",
         "Reference outputs by lane",
-        "height within a strip: inverse hyperbolic sine of the decoded value",
+        "height within a strip: asinh of the decoded value",
         x_axis,
         y_axis,
         SIZE.square_height,
@@ -97,10 +97,17 @@ def bundle_reference(decoded: NDArray[Any], classes: Mapping[str, NDArray[Any]])
     return Figure("bundle_reference", "Reference lanes by class", caption, (plate,), twin)
 
 
-def _ticks(lanes: NDArray[Any], centre: float, arm: ArmStyle) -> list[Mark]:
-    """One glyph per ⊥ lane, on the middle of its strip; many are thinned, their count is told."""
-    kept = lanes[:: max(1, -(-lanes.size // 200))]
-    return [Glyph(float(lane), centre, arm, radius=2.6) for lane in kept]
+def _bands(lanes: NDArray[Any], centre: float, hatch: HatchKind) -> list[Mark]:
+    """A hatched band over each run of ⊥ lanes; with very many runs, near ones become one."""
+    gap = 1
+    while np.count_nonzero(np.diff(lanes) > gap) >= _MOST_BANDS:
+        gap *= 2
+    ends = np.flatnonzero(np.diff(lanes) > gap)
+    first, last = lanes[[0, *(ends + 1)]], lanes[[*ends, -1]]
+    return [
+        Band(float(a) - 0.5, float(b) + 0.5, centre - _HALF, centre + _HALF, hatch=hatch)
+        for a, b in zip(first, last, strict=True)
+    ]
 
 
 def _summary(values: NDArray[Any]) -> tuple[Cell, ...]:

@@ -146,7 +146,8 @@ def _thresholds(metadata: BundleMetadata) -> Table:
         ("tau_infer", numbers.value(decoding.tau_infer)),
         (
             f"tau_infer as compared, in {decoding.q_dtype}",
-            numbers.value(decoding.tau_infer_effective),
+            f"{numbers.value(decoding.tau_infer_effective)}, relative rounding "
+            + numbers.difference(decoding.tau_infer_effective / decoding.tau_infer - 1),
         ),
         (
             "tau_train",
