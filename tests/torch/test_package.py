@@ -81,9 +81,10 @@ def test_what_the_specification_names_is_exported():
     assert promised <= set(package.__all__)
 
 
-def test_readme_runs():
+def test_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # one block writes a bundle
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 3
+    assert blocks
     space = {}
     for block in blocks:
         printed = io.StringIO()
