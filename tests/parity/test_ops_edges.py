@@ -251,3 +251,10 @@ def test_the_slope_of_a_negative_base_takes_its_sign_from_the_exponent():
     assert power(jnp.asarray(x)).tolist() == slope.tolist()
     second = jax.grad(jax.grad(lambda x: jax_ops.scm_pow_jax(x, 3.0)[0]))
     assert float(second(-2.0)) == -12.0
+
+
+def test_parts_never_warn_with_numpy():
+    z = np.array([0j, complex(np.inf, 1), complex(np.nan, 0), 1e308 + 1e308j, 5e-324 + 0j])
+    for e in (np.full(5, 600.0), np.full(5, -0.5), np.array([np.nan, np.inf, 0.0, 2.0, -2.0])):
+        parts.power(z, e, xp=np)
+    parts.quotient(z[::-1], z, xp=np)

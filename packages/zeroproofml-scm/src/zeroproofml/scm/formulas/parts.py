@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroproofml.scm.formulas._arrays import astype, dtype_name, largest_part, power_of_two_scale
+from zeroproofml.scm.formulas._arrays import (
+    astype,
+    dtype_name,
+    largest_part,
+    power_of_two_scale,
+    quiet,
+)
 
 __all__ = ["power", "quotient"]
 
@@ -18,6 +24,7 @@ _BITS = {"float32": 2, "float64": 6}  # of g's parts, so that g**8 is exact
 _STEP = {"float32": 100, "float64": 1000}
 
 
+@quiet
 def quotient(x: Any, y: Any, *, xp: Any) -> Any:
     """x / y, right wherever it is representable.
 
@@ -61,6 +68,7 @@ def _whole_power(g: Any, n: Any, *, xp: Any) -> Any:
     return power
 
 
+@quiet
 def power(x: Any, e: Any, *, xp: Any) -> Any:
     """The principal power x**e for a real exponent.
 
