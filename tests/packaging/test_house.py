@@ -43,7 +43,7 @@ def test_type_ignores_are_few_and_say_why(sources: dict[str, Path]) -> None:
 
 
 def test_nothing_is_left_unfinished_or_swallowed(sources: dict[str, Path]) -> None:
-    marks = re.compile(r"TODO|FIXME|XXX|NotImplementedError")
+    marks = re.compile(r"TODO|FIXME|XXX|raise NotImplementedError")
     found = []
     for path in files_of(sources):
         text = path.read_text(encoding="utf-8")
