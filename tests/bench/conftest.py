@@ -48,13 +48,13 @@ def launch(tmp_path):
     """Start `zpml-bench` on the toy domain in a process of its own; returns the Popen."""
     started = []
 
-    def start(*args, **variables):
+    def start(*args, stderr=subprocess.PIPE, **variables):
         process = subprocess.Popen(
             [sys.executable, "-c", _START.format(toy=str(TOY)), *map(str, args)],
             cwd=tmp_path,
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         started.append(process)

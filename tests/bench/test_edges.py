@@ -1,15 +1,19 @@
 """Odd words and odd places of `zpml-bench`: what is wrong is named, in one line, before any file."""
 
+import contextlib
+import io
 import json
 import os
 import sys
 
 import pytest
 
-from zeroproofml.benchmarks import config, prepare, provenance
-from zeroproofml.report.errors import UsageError
+from zeroproofml.benchmarks import config, prepare, progress, provenance, run_benchmark
+from zeroproofml.report import _fs
+from zeroproofml.report.errors import StorageError, UsageError
 
 LONG = "a" * 300
+HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 
 @pytest.fixture
@@ -99,3 +103,72 @@ def test_a_run_may_lie_below_a_name_that_is_no_utf8(program, tmp_path):
     assert record["attempts"][0]["argv"][-1] == "r\\udcff1"
     assert program("toy", "--out-root", name, "--resume", **utf8)[0] == 0
     assert provenance.argv(["a", name]) == ["a", "r\\udcff1"]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_bar_hides_the_cursor_only_while_it_is_drawn(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    out = _Terminal()
+    sink = progress.make("auto", "ik", out)
+    sink.emit({"event": "seed_started", "seed": 1, "done": 0, "total": 1})
+    assert HIDE not in out.getvalue()  # a refusal up to here leaves the terminal as it was
+    sink.emit({"event": "phase", "seed": 1, "arm": "scm", "done": 0, "total": 10})
+    assert HIDE in out.getvalue()
+    sink.emit({"event": "finished"})
+    assert out.getvalue().rfind(SHOW) > out.getvalue().rfind(HIDE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)], ids=["refused", "dry"])
+def test_a_refusal_leaves_the_cursor_of_a_terminal(program, launch, flags):
+    import pty
+
+    assert program("toy", "--out-root", "run")[0] == 0
+    ours, theirs = pty.openpty()
+    process = launch("toy", "--out-root", "run", *flags, TERM="xterm", stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the terminal is gone with its last process
+        while part := os.read(ours, 4096):
+            said += part
+    os.close(ours)
+    assert process.wait(60) == 2
+    assert HIDE.encode() not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_the_end_without_order_shows_the_cursor(monkeypatch):
+    import pty
+
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as stream:
+        progress.restore_terminal(stream)
+        assert os.read(ours, 100) == SHOW.encode()
+    os.close(ours)
+
+
+def test_a_full_disk_is_named_with_its_whole_path(tmp_path, capfd, monkeypatch):
+    def full(operation, path, action, arguments):
+        if operation == "write" and path.startswith("aggregated/"):
+            raise OSError(28, "No space left on device")
+        return action(*arguments)
+
+    with _fs.hooked(full), pytest.raises(StorageError) as caught:
+        run_benchmark(config.resolve("toy"), [1], tmp_path / "run", executor="inline")
+    assert caught.value.path.startswith(f"{tmp_path}/run/aggregated/")
+    made = run_benchmark(config.resolve("toy"), None, tmp_path / "run", flag="resume")
+    assert made.status == "complete"
+
+    def closed(operation, path, action, arguments):
+        if operation == "mkdir":
+            raise OSError(30, "Read-only file system")
+        return action(*arguments)
+
+    with _fs.hooked(closed), pytest.raises(StorageError) as caught:
+        run_benchmark(config.resolve("toy"), [1], tmp_path / "new" / "run", executor="inline")
+    assert str(tmp_path / "new") in str(caught.value)

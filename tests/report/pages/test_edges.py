@@ -9,7 +9,7 @@ import sys
 import pytest
 import typer
 
-from zeroproofml.report import rundir
+from zeroproofml.report import _fs, rundir
 from zeroproofml.report.cli import app
 from zeroproofml.report.console import leave, run_app
 
@@ -190,3 +190,22 @@ def test_no_line_of_help_is_cut(program, name):
     out = program(*([name] if name == "--help" else [name, "--help"]))[1]
     assert "..." not in out.replace("{BASELINE}...", "").replace("[ARGS]...", "")
     assert "[[" not in out
+
+
+def test_a_run_on_a_closed_disk_is_named_with_its_path_and_the_way_out(program, make_run, tmp_path):
+    run = make_run()
+
+    def closed(operation, path, action, arguments):
+        if operation in ("write", "mkdir", "replace"):
+            raise OSError(30, "Read-only file system")
+        return action(*arguments)
+
+    with _fs.hooked(closed):
+        code, out, err = program("benchmark", run, "--html-report")
+        assert (code, out) == (1, "")
+        assert err[0].startswith(f"{run}/")
+        assert "--out" in err[0]
+        code, _, err = program("benchmark", run, "--html-report", "--out", tmp_path / "away")
+        assert code == 1
+        assert err[0].startswith(f"{tmp_path}: mkdir failed")
+    rundir.validate_run_dir(run)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zeroproofml.benchmarks import domains, placement, provenance, record, usage
+from zeroproofml.benchmarks import domains, placement, progress, provenance, record, usage
 from zeroproofml.benchmarks.cluster import SchedulerLost
 from zeroproofml.benchmarks.decide import decide
 from zeroproofml.benchmarks.prepare import Prepared, RunOutcome, exit_code, request_of
@@ -15,6 +15,7 @@ from zeroproofml.benchmarks.seeds import Seeds
 from zeroproofml.benchmarks.signals import EXIT, Interrupted, Stop
 from zeroproofml.benchmarks.situation import look
 from zeroproofml.benchmarks.worker import Task
+from zeroproofml.report.errors import StorageError
 from zeroproofml.report.journal import RunWriter
 from zeroproofml.scm.errors import ZeroProofError
 
@@ -38,11 +39,14 @@ class Attempt:
     def _at_once(self) -> None:
         if self._executor is not None:
             self._executor.kill()
+        progress.restore_terminal()
 
     def run(self) -> RunOutcome:
         try:
             with self._stop.watching():
                 return self._connected()
+        except StorageError as error:
+            raise error.below(str(self._made.path)) from error
         except ZeroProofError:
             raise
         except Exception as error:

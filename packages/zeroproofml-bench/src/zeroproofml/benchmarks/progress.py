@@ -7,6 +7,7 @@ events (plain dicts, so they cross a pipe as JSON lines) and hand them to a `Sin
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -199,12 +200,12 @@ class BarSink:
             transient=True,
         )
         self._tasks: dict[object, Any] = {}
-        self._bar.start()
 
     def emit(self, event: Event) -> None:
         """Move, add or remove a bar; other events are printed above the bars."""
         kind, seed = event["event"], event.get("seed")
         if kind in ("phase", "advance", "phase_done"):
+            self._bar.start()  # not before: what is refused must not leave a hidden cursor behind
             if seed not in self._tasks:
                 self._tasks[seed] = self._bar.add_task("", note="")
             self._bar.update(
@@ -221,6 +222,18 @@ class BarSink:
             self._bar.stop()
             return
         self._bar.console.print(f"{self._label} {describe(event)}", highlight=False, markup=False)
+
+
+def restore_terminal(stream: TextIO | None = None) -> None:
+    """Show the cursor again, which a bar had hidden: for a process that ends without any order.
+
+    Examples
+    --------
+    >>> restore_terminal(sys.stdout)  # no terminal: nothing is written
+    """
+    stream = stream if stream is not None else sys.stderr
+    if stream.isatty() and os.environ.get("TERM") not in (None, "dumb"):
+        os.write(stream.fileno(), b"\x1b[?25h")  # no lock of the bar may be waited for
 
 
 def describe(event: Event) -> str:

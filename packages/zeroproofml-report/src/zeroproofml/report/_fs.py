@@ -199,9 +199,9 @@ class Tree:
             If the path exists.
         """
         made = Path(path)
-        _do("mkdir", made.parent.name, lambda: made.parent.mkdir(parents=True, exist_ok=True))
+        _do("mkdir", str(made.parent), lambda: made.parent.mkdir(parents=True, exist_ok=True))
         try:
-            _do("mkdir", made.name, made.mkdir)
+            _do("mkdir", str(made), made.mkdir)
         except StorageError as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise error.__cause__ from None
@@ -531,7 +531,7 @@ def _sync_path(path: Path) -> None:
     if _HAS_DIR_FD:
         fd = os.open(path, os.O_RDONLY | _DIRECTORY)
         try:
-            _do("fsync", path.name + "/", os.fsync, fd)
+            _do("fsync", str(path), os.fsync, fd)
         finally:
             os.close(fd)
 

@@ -15,7 +15,7 @@ from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report._version import __version__
 from zeroproofml.report.answers import DerivedFile, DerivedIndex, PageIndex
 from zeroproofml.report.contract.strict_json import sha256
-from zeroproofml.report.errors import FileInvalid, UsageError
+from zeroproofml.report.errors import FileInvalid, StorageError, UsageError
 
 __all__ = ["INDEX", "Outcome", "demand_apart", "demand_directory", "page_index", "write_apart"]
 
@@ -77,7 +77,13 @@ def write_apart(out: str, files: Mapping[str, bytes], made: DerivedIndex | PageI
         FileInvalid: a target or one of its parents is a link or no regular file, or the index that
             lies there is not of this kind; nothing written.
     """
-    files = {**files, INDEX: made.to_bytes()}
+    try:
+        return _write_apart(out, {**files, INDEX: made.to_bytes()}, made)
+    except StorageError as error:
+        raise error.below(out, "check space and permissions, or give another --out") from error
+
+
+def _write_apart(out: str, files: Mapping[str, bytes], made: DerivedIndex | PageIndex) -> list[str]:
     try:
         tree = Tree.create(out)
     except FileExistsError:

@@ -156,6 +156,18 @@ class StorageError(ReportError):
 
     default_code = "storage"
 
+    def below(self, root: str, hint: str = "") -> "StorageError":
+        """The same with the whole path: names inside a run do not say on which disk it lies.
+
+        Examples
+        --------
+        >>> print(StorageError("no space", path="seed_1/commit.json").below("runs/a"))
+        runs/a/seed_1/commit.json: no space
+        """
+        inside = bool(self.path) and not root.startswith(self.path)
+        path = f"{root}/{self.path}" if inside else self.path or root
+        return StorageError(self.message, code=self.code, path=path, hint=hint or self.hint)
+
 
 class RunInvalid(ReportError):
     """A run directory does not validate (exit 5); ``findings`` says why, one by one.

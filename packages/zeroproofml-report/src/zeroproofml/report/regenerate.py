@@ -21,6 +21,7 @@ from zeroproofml.report.errors import (
     Finding,
     NothingToReport,
     RunInvalid,
+    StorageError,
     UsageError,
 )
 from zeroproofml.report.journal import RunWriter
@@ -71,6 +72,16 @@ def regenerate(
     _beside.demand_run(path)
     if out is not None:
         _beside.demand_out(out, path, baseline_run_dir)
+    try:
+        return _regenerate(path, html, baseline_run_dir, out)
+    except StorageError as error:
+        if out is not None:
+            raise  # it names the output already
+        hint = "check space and permissions, or give --out and another place"
+        raise error.below(path, hint) from error
+
+
+def _regenerate(path: str, html: bool, baseline_run_dir: str | None, out: str | None) -> Outcome:
     state = run_state(path)
     if state is State.EMPTY:
         raise _nothing(path)
