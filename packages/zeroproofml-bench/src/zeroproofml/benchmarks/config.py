@@ -64,7 +64,7 @@ def resolve(
     device
         `"cpu"` or `"cuda"`; `"auto"` is resolved before (see `hardware.choose_device`).
     arms
-        Arm keys in any order; None means all.
+        Arm keys in any order; None means all of the mode.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def resolve(
         "mode": mode,
         "protocol": {"name": law.name, "version": law.version},
         "device": device,
-        "arms": choose_arms(law, arms),
+        "arms": choose_arms(law, mode, arms),
         "dtype": law.dtype,
         "threads": law.threads,
         "settings": _plain(law.settings[mode]),
@@ -93,15 +93,17 @@ def resolve(
     return Resolved(config, digest(config), law)
 
 
-def choose_arms(law: Protocol, wanted: Iterable[str] | None) -> list[str]:
+def choose_arms(law: Protocol, mode: str, wanted: Iterable[str] | None) -> list[str]:
     """Arms of a run, sorted, after checking that each one's needs are among them.
 
     Raises
     ------
     UsageError
-        Unknown or repeated keys, none at all, or one that is needed is absent.
+        Keys that are unknown, repeated or not of this mode, none at all, or one that is needed is
+        absent.
     """
-    known = {arm.key: arm for arm in law.arms}
+    known = {arm.key: arm for arm in law.arms if arm.runs_in(mode)}
+    elsewhere = {arm.key: arm.modes for arm in law.arms if not arm.runs_in(mode)}
     if wanted is None:
         return sorted(known)
     keys = [key.strip() for key in wanted]
@@ -109,6 +111,9 @@ def choose_arms(law: Protocol, wanted: Iterable[str] | None) -> list[str]:
         msg = f"--arms: is empty; name some of {', '.join(known)}"
         raise UsageError(msg)
     for key in keys:
+        if key in elsewhere:
+            msg = f"--arms: {key!r} runs in {', '.join(elsewhere[key])} mode only; drop it"
+            raise UsageError(msg)
         if key not in known:
             msg = f"--arms: {key!r} is no arm of {law.domain} {law.name}; use {', '.join(known)}"
             raise UsageError(msg)
@@ -198,6 +203,9 @@ def check_seeds(seeds: Iterable[object]) -> tuple[int, ...]:
     >>> check_seeds([3, 1])
     (3, 1)
     """
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        msg = f"seeds: {seeds!r:.80} is no list of seeds; give whole numbers"
+        raise UsageError(msg)
     return _checked(seeds)
 
 

@@ -31,18 +31,27 @@ Members = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
 @dataclass(frozen=True)
 class Arm:
-    """One method of a protocol. ``needs`` are arms that must run with it.
+    """One method of a protocol.
+
+    ``needs`` are arms that must run with it, ``modes`` those that it runs in (empty: in all).
 
     Examples
     --------
     >>> Arm("mlp", "MLP", "learned").needs
     ()
+    >>> Arm("mlp_deep", "deep MLP", "learned", modes=("paper",)).runs_in("smoke")
+    False
     """
 
     key: str
     label: str
     role: Literal["learned", "hybrid", "analytic", "floor", "ceiling"]
     needs: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+
+    def runs_in(self, mode: str) -> bool:
+        """Whether a run of ``mode`` has this arm."""
+        return not self.modes or mode in self.modes
 
 
 @dataclass(frozen=True)
