@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from zeroproofml.report import claims as judgement
 from zeroproofml.report import domains
 from zeroproofml.report.contrasts import Value
-from zeroproofml.report.domains.ik import metrics, paths, ranking, rows, standard
-from zeroproofml.report.domains.ik.ranking import Null
+from zeroproofml.report.domains import ranking
+from zeroproofml.report.domains.ik import metrics, paths, rows, standard
+from zeroproofml.report.domains.ranking import Null
 from zeroproofml.scm.cause import Cause
 
 GAIN = 10.0

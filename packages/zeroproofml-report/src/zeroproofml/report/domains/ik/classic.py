@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroproofml.report.contract.derived import MetricDefinition
-from zeroproofml.report.domains import ArmMetrics
-from zeroproofml.report.domains.ik import packaged
-from zeroproofml.report.domains.ik.ranking import Null, mean, share
+from zeroproofml.report.domains import ArmMetrics, packaged
+from zeroproofml.report.domains.ranking import Null, mean, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from zeroproofml.report.domains.ik.ranking import Array, Value
+    from zeroproofml.report.domains.ranking import Array, Value
 
 BUCKETS = 5
 EDGES = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -99,5 +98,5 @@ def _definitions(entries: Sequence[Mapping[str, Any]]) -> dict[str, MetricDefini
     }
 
 
-CLASSIC = packaged.load("classic", _definitions, seed_metrics=seed_metrics, members=members)
+CLASSIC = packaged.load("ik", "classic", _definitions, seed_metrics=seed_metrics, members=members)
 LEARNED = frozenset(arm.key for arm in CLASSIC.arms if arm.role == "learned")

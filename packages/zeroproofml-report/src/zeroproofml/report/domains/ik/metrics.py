@@ -10,15 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zeroproofml.report.domains.ik.policies import outcomes, tag
-from zeroproofml.report.domains.ik.ranking import (
-    Null,
-    auroc,
-    lowest,
-    mean,
-    quantile,
-    share,
-    spearman,
-)
 from zeroproofml.report.domains.ik.rows import (
     BOTTOM,
     BUDGETS,
@@ -29,6 +20,15 @@ from zeroproofml.report.domains.ik.rows import (
     read_kind,
     stop_cause,
 )
+from zeroproofml.report.domains.ranking import (
+    Null,
+    auroc,
+    lowest,
+    mean,
+    quantile,
+    share,
+    spearman,
+)
 from zeroproofml.scm.cause import FAULT
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zeroproofml.report.domains.ik.policies import Outcome
-    from zeroproofml.report.domains.ik.ranking import Array, Mask, Value
     from zeroproofml.report.domains.ik.rows import Answer, Thresholds
+    from zeroproofml.report.domains.ranking import Array, Mask, Value
 
     Metrics = dict[str, Value]
     Policies = Mapping[str, Outcome]

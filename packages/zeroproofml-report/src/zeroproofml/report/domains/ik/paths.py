@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zeroproofml.report.domains.ik.ranking import Null, mean, quantile, share
+from zeroproofml.report.domains.ranking import Null, mean, quantile, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zeroproofml.report.domains.ik.ranking import Value
+    from zeroproofml.report.domains.ranking import Value
 
 RATE = 200.0
 ROUTED, STOPPED, SATURATED = 1, 2, 4

@@ -10,8 +10,8 @@ import numpy as np
 from zeroproofml.report.domains.ik.rows import BUDGETS, stop_cause
 
 if TYPE_CHECKING:
-    from zeroproofml.report.domains.ik.ranking import Array, Mask
     from zeroproofml.report.domains.ik.rows import Answer, RobotRows, Thresholds
+    from zeroproofml.report.domains.ranking import Array, Mask
 
 
 @dataclass(frozen=True)

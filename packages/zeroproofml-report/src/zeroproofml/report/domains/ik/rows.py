@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zeroproofml.report.domains.ik.ranking import quantile
+from zeroproofml.report.domains.ranking import quantile
 from zeroproofml.scm.cause import Cause
 from zeroproofml.scm.errors import SCMValueError
 from zeroproofml.scm.inference import InferenceConfig, gauge_value, strict_inference
@@ -20,7 +20,7 @@ from zeroproofml.scm.inference import InferenceConfig, gauge_value, strict_infer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zeroproofml.report.domains.ik.ranking import Array, Mask
+    from zeroproofml.report.domains.ranking import Array, Mask
 
 GAIN = 10.0
 NEAR = 1e-2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zeroproofml.report.contract.derived import MetricDefinition
-from zeroproofml.report.domains import ArmMetrics
-from zeroproofml.report.domains.ik import packaged, strata
+from zeroproofml.report.domains import ArmMetrics, packaged
+from zeroproofml.report.domains.ik import strata
 from zeroproofml.report.domains.ik.metrics import row_metrics
 from zeroproofml.report.domains.ik.paths import SUFFIXES, path_metrics
 from zeroproofml.report.domains.ik.policies import tag
@@ -15,7 +15,7 @@ from zeroproofml.report.domains.ik.rows import BUDGETS, ROBOTS, RobotRows, answe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from zeroproofml.report.domains.ik.ranking import Value
+    from zeroproofml.report.domains.ranking import Value
     from zeroproofml.report.rundir import RawRun
 
 TUPLE_ARMS = {"scm_basic": 2, "scm_full": 1, "scm_chordal": 1, "label_tuple": 1}
@@ -141,6 +141,7 @@ def _definitions(entries: Sequence[Mapping[str, Any]]) -> dict[str, MetricDefini
 
 
 STANDARD = packaged.load(
+    "ik",
     "standard",
     _definitions,
     seed_metrics=seed_metrics,

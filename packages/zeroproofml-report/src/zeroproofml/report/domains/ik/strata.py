@@ -10,14 +10,14 @@ import numpy as np
 from zeroproofml.report import stats
 from zeroproofml.report.domains.ik.metrics import HARM, skill
 from zeroproofml.report.domains.ik.policies import outcomes
-from zeroproofml.report.domains.ik.ranking import Null, mean, share
 from zeroproofml.report.domains.ik.rows import SETS, RobotRows, answer, thresholds
+from zeroproofml.report.domains.ranking import Null, mean, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zeroproofml.report.domains.ik.policies import Outcome
-    from zeroproofml.report.domains.ik.ranking import Array, Mask, Value
+    from zeroproofml.report.domains.ranking import Array, Mask, Value
     from zeroproofml.report.rundir import RawRun
 
 DET_EDGES = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, math.inf)

@@ -9,14 +9,14 @@ import numpy as np
 
 from zeroproofml.report import domains
 from zeroproofml.report.domains.ik.policies import outcomes
-from zeroproofml.report.domains.ik.ranking import mean
 from zeroproofml.report.domains.ik.rows import RobotRows, answer, read_kind, stop_cause, thresholds
+from zeroproofml.report.domains.ranking import mean
 from zeroproofml.report.figures.standard import arm_styles
 
 if TYPE_CHECKING:
     from zeroproofml.report.domains import Protocol
-    from zeroproofml.report.domains.ik.ranking import Array
     from zeroproofml.report.domains.ik.rows import Answer, Thresholds
+    from zeroproofml.report.domains.ranking import Array
     from zeroproofml.report.figures.style import ArmStyle
     from zeroproofml.report.rundir import RawRun
 

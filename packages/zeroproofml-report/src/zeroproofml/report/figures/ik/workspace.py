@@ -16,7 +16,7 @@ from zeroproofml.report.pages import numbers
 from zeroproofml.report.pages.model import Code, Column, Figure, NotDrawn, Table
 
 if TYPE_CHECKING:
-    from zeroproofml.report.domains.ik.ranking import Array
+    from zeroproofml.report.domains.ranking import Array
     from zeroproofml.report.figures.marks import Mark
     from zeroproofml.report.pages.model import Cell
 

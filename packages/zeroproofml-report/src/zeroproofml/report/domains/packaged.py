@@ -1,4 +1,4 @@
-"""A protocol of this domain from its packaged data: arms, settings, metrics and claims are JSON."""
+"""A protocol from its packaged data: arms, settings, metrics and claims are JSON."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from zeroproofml.report.contract.claims import Claim
 from zeroproofml.report.domains import Arm, ArmMetrics, Protocol
-from zeroproofml.report.domains.ik.ranking import Null
+from zeroproofml.report.domains.ranking import Null
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from zeroproofml.report.contract.derived import MetricDefinition
-    from zeroproofml.report.domains.ik.ranking import Value
+    from zeroproofml.report.domains.ranking import Value
 
 
 def load(
+    domain: str,
     name: str,
     definitions: Callable[[Sequence[Mapping[str, Any]]], dict[str, MetricDefinition]],
     **functions: Callable[..., Any],
@@ -28,14 +29,21 @@ def load(
     >>> CLASSIC.name, CLASSIC.reference_arm
     ('classic', 'mlp_iso')
     """
-    source = resources.files("zeroproofml.report.domains") / "data" / f"ik_{name}_v1.json"
+    source = resources.files("zeroproofml.report.domains") / "data" / f"{domain}_{name}_v1.json"
     data = json.loads(source.read_text(encoding="utf-8"))
     return Protocol(
         domain=data["domain"],
         name=data["name"],
         version=data["version"],
         arms=tuple(
-            Arm(arm["key"], arm["label"], arm["role"], tuple(arm["needs"])) for arm in data["arms"]
+            Arm(
+                arm["key"],
+                arm["label"],
+                arm["role"],
+                tuple(arm["needs"]),
+                tuple(arm.get("modes", ())),
+            )
+            for arm in data["arms"]
         ),
         reference_arm=data["reference_arm"],
         required_arms=tuple(data["required_arms"]),
