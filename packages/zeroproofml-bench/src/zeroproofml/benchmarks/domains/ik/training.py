@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from zeroproofml.benchmarks.domains.adam import FlatAdam
 from zeroproofml.benchmarks.domains.ik import analytic, losses, networks
 from zeroproofml.benchmarks.domains.ik.networks import Design
 from zeroproofml.scm.errors import TrainingError
@@ -26,7 +27,6 @@ PEAK_RATE = 2e-3
 WARM_UP = 0.05
 BATCH = 256
 NEAR = 1e-2
-_BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8
 _REPORT_EVERY = 100
 _FINAL = 100
 
@@ -126,7 +126,7 @@ def train(
     design = Design.of(arm, table.robot.name)
     flat = start.clone().to(table.columns.device).requires_grad_()
     value = flat.detach()
-    first, second = torch.zeros_like(value), torch.zeros_like(value)
+    adam = FlatAdam(value)
     history = torch.zeros(len(indices), device=value.device)
     rates = schedule(len(indices))
     for step, rows in enumerate(indices.to(value.device)):
@@ -135,11 +135,7 @@ def train(
         total = losses.loss(arm, design, out, batch, table.kappa)
         (gradient,) = torch.autograd.grad(total, flat)
         history[step] = total.detach()
-        first.lerp_(gradient, 1 - _BETA1)
-        second.mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
-        bias1, bias2 = 1 - _BETA1 ** (step + 1), 1 - _BETA2 ** (step + 1)
-        spread = second.sqrt().div_(math.sqrt(bias2)).add_(_EPS)
-        value.addcdiv_(first, spread, value=-float(rates[step]) / bias1)
+        adam.step(gradient, float(rates[step]))
         if (step + 1) % _REPORT_EVERY == 0:
             progress.advance(_REPORT_EVERY)
     progress.advance(len(indices) % _REPORT_EVERY)
