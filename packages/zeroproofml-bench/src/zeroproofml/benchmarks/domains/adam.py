@@ -23,11 +23,11 @@ class FlatAdam:
         self._first, self._second = torch.zeros_like(value), torch.zeros_like(value)
         self._steps = 0
 
-    def step(self, gradient: torch.Tensor, rate: float) -> None:
-        """Change the vector in place by one step of size ``rate``."""
+    def step(self, gradient: torch.Tensor, rate: float, beta1: float = BETA1) -> None:
+        """Change the vector in place by one step of size ``rate``; ``beta1`` is that of this step."""
         self._steps += 1
-        self._first.lerp_(gradient, 1 - BETA1)
+        self._first.lerp_(gradient, 1 - beta1)
         self._second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-        bias1, bias2 = 1 - BETA1**self._steps, 1 - BETA2**self._steps
+        bias1, bias2 = 1 - beta1**self._steps, 1 - BETA2**self._steps
         spread = self._second.sqrt().div_(math.sqrt(bias2)).add_(EPS)
         self._value.addcdiv_(self._first, spread, value=-rate / bias1)

@@ -1,0 +1,1 @@
+"""RF: resonators, a shift of Q, and answers that do not exist."""
