@@ -29,6 +29,8 @@ __all__ = [
     "RESAMPLES",
     "SignFlip",
     "bca_interval",
+    "clopper_pearson",
+    "clopper_pearson_upper",
     "hedges_g",
     "holm",
     "mean",
@@ -292,6 +294,50 @@ def share_better(differences: Sequence[float]) -> float | None:
     return math.fsum(1.0 if d > 0 else 0.5 if d == 0 else 0.0 for d in differences) / len(
         differences
     )
+
+
+def clopper_pearson(events: int, n: int, level: float = LEVEL) -> Interval:
+    """Exact two-sided interval of a rate (Clopper and Pearson 1934).
+
+    Args:
+        events: how often it happened, 0 to n.
+        n: how often it could, at least 1.
+        level: coverage.
+
+    Returns:
+        (low, high) within [0, 1].
+
+    >>> low, high = clopper_pearson(0, 1000)
+    >>> low, round(1000 * high, 2)
+    (0.0, 3.68)
+    """
+    tail = (1 - level) / 2
+    high = clopper_pearson_upper(events, n, 1 - tail)
+    if events == 0:
+        return 0.0, high
+    return _twelve_digits(float(special.betaincinv(events, n - events + 1, tail))), high
+
+
+def clopper_pearson_upper(events: int, n: int, level: float = LEVEL) -> float:
+    """Exact one-sided upper bound of a rate.
+
+    Args:
+        events: how often it happened, 0 to n.
+        n: how often it could, at least 1.
+        level: confidence.
+
+    Returns:
+        The rate at which as few events as these have probability 1 − level; 1 if all happened.
+
+    >>> round(clopper_pearson_upper(0, 299), 6), clopper_pearson_upper(5, 5)
+    (0.009969, 1.0)
+    """
+    if not 0 <= events <= n or n < 1:
+        msg = f"events: {events} of {n} is no share; give 0 to n of at least one"
+        raise SCMValueError(msg)
+    if events == n:
+        return 1.0
+    return _twelve_digits(float(special.betaincinv(events + 1, n - events, level)))
 
 
 def resample_rows(n: int) -> Iterator[NDArray[np.int64]]:
