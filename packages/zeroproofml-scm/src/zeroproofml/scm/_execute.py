@@ -194,6 +194,35 @@ def _run_blocks(
         rest = rest - 1 if rest else (0 if clean else _REST)
 
 
+def _run_unmasked(
+    kernel: Callable[..., Plane],
+    operands: Sequence[Plane],
+    check: Sequence[bool],
+    r: Plane,
+    m: Mask,
+) -> None:
+    """:func:`_run_blocks` for plain operands without masks, where each call between two kernels
+    shows: a block is clean or it is tested, and there is nothing to merge."""
+    step = _BLOCK_BYTES // r.itemsize
+    xs, flat, mask = [x.reshape(-1) for x in operands], r.reshape(-1), m.reshape(-1)
+    rest = 0
+    for start in range(0, flat.size, step):
+        cut = slice(start, start + step)
+        block = [x[cut] for x in xs]
+        part = flat[cut]
+        kernel(*block, part)
+        if rest:
+            rest -= 1
+        elif _all_finite(part, block[-1] if check[-1] else part) and (
+            check != _BOTH or _all_finite(block[0], part)
+        ):
+            continue
+        else:
+            rest = _REST
+        _check_into(part, mask[cut], block, check, ())
+        fill(part, mask[cut])
+
+
 def _is_mask_of(mask: Any, shape: tuple[int, ...]) -> bool:
     return type(mask) is np.ndarray and mask.dtype is _BOOL and mask.shape == shape
 
@@ -256,7 +285,10 @@ def _execute_plain(
             _finish(r, m, operands, op.check, masks, True)
         else:
             r = np.empty_like(first)
-            _run_blocks(kernel, operands, op.check, masks, r, m)
+            if masks[0] is masks[-1] is None and all(x.flags.c_contiguous for x in operands):
+                _run_unmasked(kernel, operands, op.check, r, m)
+            else:
+                _run_blocks(kernel, operands, op.check, masks, r, m)
     return r, m
 
 
