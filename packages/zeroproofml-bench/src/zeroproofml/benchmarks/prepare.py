@@ -130,6 +130,8 @@ def prepare(order: Order) -> Prepared:
         A word, a baseline or an executor that cannot be.
     RunInvalid
         A baseline that does not validate.
+    ReportError
+        What the domain itself refuses (`domains.check`).
     """
     config = order.resolved.config
     domains.producer(config["domain"], config["protocol"]["name"])
@@ -150,6 +152,7 @@ def prepare(order: Order) -> Prepared:
     made = Prepared(order, path, identity, environment, found, decision, baseline, passed)
     place = made.place  # an executor that cannot be is a usage error, before anything exists
     if decision.action in ("start", "continue", "reopen"):
+        domains.check(config)
         placement.check_space(path, order.resolved, len(decision.run))
         placement.check(place)
     return made

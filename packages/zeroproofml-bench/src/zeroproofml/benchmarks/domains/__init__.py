@@ -31,6 +31,7 @@ __all__ = [
     "Producer",
     "SeedOutput",
     "available",
+    "check",
     "extensions",
     "frameworks",
     "load_file",
@@ -138,6 +139,19 @@ def frameworks(domain: str) -> tuple[str, ...]:
         no such domain can be run here.
     """
     return tuple(getattr(_module(domain), "FRAMEWORKS", ("torch",)))
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Let the domain refuse a run before anything exists: its module's `check(config)`, if any.
+
+    Raises
+    ------
+    ReportError
+        whatever the domain finds, such as a frozen data set that comes out otherwise here.
+    """
+    found = getattr(_module(config["domain"]), "check", None)
+    if found is not None:
+        found(config)
 
 
 def available() -> tuple[str, ...]:

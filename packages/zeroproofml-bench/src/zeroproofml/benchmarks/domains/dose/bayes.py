@@ -16,7 +16,6 @@ import numpy as np
 from zeroproofml.benchmarks.domains.dose.data import (
     FLAT_SD,
     IN_RANGE,
-    LADDER,
     NO_EFFECT,
     NOISE,
     PLATEAU_SD,
@@ -143,7 +142,9 @@ class Grid:
 
     @property
     def _shape(self) -> Array:
-        return sigmoid(np.repeat(self.center, len(self.slope)), np.tile(self.slope, len(self.center)))
+        return sigmoid(
+            np.repeat(self.center, len(self.slope)), np.tile(self.slope, len(self.center))
+        )
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,9 @@ def _fit(grid: Grid, profile: Array) -> Array:
     rows, last = np.arange(len(best)), len(grid.center) - 1
     left, right = np.maximum(best - 1, 0), np.minimum(best + 1, last)
     even = (left < best) & (right > best)
-    even &= np.isclose(grid.center[best] - grid.center[left], grid.center[right] - grid.center[best])
+    even &= np.isclose(
+        grid.center[best] - grid.center[left], grid.center[right] - grid.center[best]
+    )
     down, up = profile[rows, left] - profile[rows, best], profile[rows, right] - profile[rows, best]
     bend = down + up
     curved = even & (bend < 0)

@@ -137,7 +137,9 @@ def sigmoid(position: Array, slope: Array) -> Array:
     return made
 
 
-def draw(protocol: str, n: int, rng: np.random.Generator, stress: Stress = STRESS["test"]) -> Curves:
+def draw(
+    protocol: str, n: int, rng: np.random.Generator, stress: Stress = STRESS["test"]
+) -> Curves:
     """``n`` curves of a law; the order of the draws is part of the law.
 
     Raises KeyError for a protocol that does not exist.

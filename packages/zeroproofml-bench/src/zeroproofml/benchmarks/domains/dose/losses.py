@@ -64,15 +64,25 @@ def loss(
         return _tobit(out, target)
     p, q = recipe.design.tuples(weights, out)
     if recipe.loss == "pole":
-        sign = torch.where(q < 0, -1.0, 1.0)
-        return (p / (q + EPS * sign) - target[:, 3]).square().mean()
+        return (pole(p, q) - target[:, 3]).square().mean()
     # The dtype of the targets is that of the loss terms.
     p, q = unit(p.to(target.dtype), q.to(target.dtype), detach=recipe.detach_norm)
     if recipe.loss == "oriented":
         _, _, _, yn, yd, weight = target.unbind(1)
         return (weight * (1.0 - (p * yn + q * yd))).mean()
     total = _published(recipe, p, q, target)
-    return total if recipe.side == "none" else total + _direction(out[:, 2:].to(target.dtype), target)
+    return (
+        total if recipe.side == "none" else total + _direction(out[:, 2:].to(target.dtype), target)
+    )
+
+
+def pole(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """P/(Q + ε·sign Q): a quotient that is kept away from its pole.
+
+    >>> pole(torch.tensor([1.0]), torch.tensor([0.0])).item()
+    1000.0
+    """
+    return p / (q + EPS * torch.where(q < 0, -1.0, 1.0))
 
 
 def _some(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

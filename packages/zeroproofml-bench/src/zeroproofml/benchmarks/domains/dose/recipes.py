@@ -86,9 +86,7 @@ _DIRHEAD = replace(_RENORM, design=_network(4, "rational", 20), sign=0.0, side="
 _WIDE = (20, 256, 256, 256, 256)
 _NAME = "zeroproofml_scm"
 CLASSIC: dict[str, Recipe] = {
-    "clampedmlp": Recipe(
-        Design(_WIDE, 1, smooth=True), "clamped", center=0.0, ends=(-9.0, -5.0)
-    ),
+    "clampedmlp": Recipe(Design(_WIDE, 1, smooth=True), "clamped", center=0.0, ends=(-9.0, -5.0)),
     "twostage": Recipe(Design(_WIDE, 4, smooth=True), "two_stage", center=0.0),
     "rational_eps": Recipe(_network(2, "rational", 20), "pole", center=0.0, ends=(-10.0, -4.0)),
     _NAME: _SCM,

@@ -106,7 +106,7 @@ def train(
     step = 0
     for epoch in range(plan.epochs):
         shuffled = train_set[torch.randperm(len(train_set), generator=order).to(device)]
-        for batch in shuffled.split(plan.batch):
+        for batch in torch.split(shuffled, plan.batch):
             weights = design.named(flat)
             total = _loss(recipe, plan, weights, batch[:, :width], batch[:, width:])
             (gradient,) = torch.autograd.grad(total, flat)
@@ -157,3 +157,14 @@ def _checked(
         msg = f"{arm}: loss not finite at step {step}; the arm has failed"
         raise Diverged(msg, means[:good], checks[:good])
     return Trained(value.cpu(), len(history), means, checks)
+
+
+def answer(recipe: Recipe, weights: dict[str, torch.Tensor], x: Any) -> tuple[Any, ...]:
+    """Head outputs (n, k) for inputs (n, width), and (P, Q) of a tuple arm; float32 arrays."""
+    with torch.inference_mode():
+        out = recipe.design(weights, torch.from_numpy(x))
+        if recipe.tuples:
+            return tuple(part.numpy() for part in (out, *recipe.design.tuples(weights, out)))
+        if recipe.loss == "pole":
+            out = losses.pole(*recipe.design.tuples(weights, out))[:, None]
+        return (out.numpy(),)
