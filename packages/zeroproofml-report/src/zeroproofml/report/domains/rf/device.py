@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BAND = (0.2, 5.0)
 LOG_BAND = math.log(BAND[1] / BAND[0])
 """Length of the band in ln ω: what the weights of `weights` add up to."""
+PATH_POINTS = 25
 _PLAIN, _NEAR, _REACH = 160, 64, 200.0
 
 
@@ -93,6 +94,19 @@ def poles(design: Array, delta: Array) -> Array:
     order = np.argsort(roots.imag, axis=1)[:, 2:]
     upper: Array = np.take_along_axis(roots, order, axis=1)
     return upper
+
+
+def path() -> tuple[Array, Array]:
+    """Designs (25, 5) and damping (25,) from δ = 0.2 through zero to −0.05 at the centre design.
+
+    >>> design, delta = path()
+    >>> design.shape, bool(np.allclose(damping(design), delta)), float(delta[-1])
+    ((25, 5), True, -0.05)
+    """
+    delta = np.linspace(0.2, -0.05, PATH_POINTS)
+    design = np.zeros((PATH_POINTS, 5))
+    design[:, 3], design[:, 4] = 0.1, 0.1 - delta
+    return design, delta
 
 
 def cluster(p: Array, points: int = _NEAR, reach: float = _REACH) -> Array:

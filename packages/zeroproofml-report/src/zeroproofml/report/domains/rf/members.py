@@ -30,7 +30,7 @@ IDENT_ARMS = ("ident_sk", "ident_vf", "ident_aaa")
 MLP_ARMS = ("mlp_rel", "mlp_abs", "mlp_deep")
 SCORE_ARMS = ("knn_score", "gate_score")
 """Predictions of scm_rational, refused by a score of their own."""
-SHARED_HEAD = {arm: "scm_rational" for arm in ("rational_plain", "rational_eps", *SCORE_ARMS)}
+SHARED_HEAD = dict.fromkeys(("rational_plain", "rational_eps", *SCORE_ARMS), "scm_rational")
 """Arm → the arm whose sections it answers with."""
 
 CLASSIC_LANES = 320

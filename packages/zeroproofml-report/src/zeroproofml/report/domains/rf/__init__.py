@@ -1,0 +1,7 @@
+"""RF: resonators, a Q shift, and answers that do not exist; the deriving side. Stored arrays only."""
+
+from zeroproofml.report.domains.rf.standard import STANDARD
+
+__all__ = ["PROTOCOLS"]
+
+PROTOCOLS = {"standard": STANDARD}
