@@ -20,6 +20,25 @@ _START = (
 )
 
 
+class Silent:
+    """Progress that nobody watches."""
+
+    def start(self, label, total=None):
+        """Nothing."""
+
+    def advance(self, n=1, **info):
+        """Nothing."""
+
+    def finish(self):
+        """Nothing."""
+
+
+@pytest.fixture(scope="session")
+def silent():
+    """Progress that nobody watches."""
+    return Silent()
+
+
 @pytest.fixture(autouse=True)
 def toy() -> Path:
     """The toy domain is known in every test here; the path of its file."""

@@ -1,4 +1,4 @@
-"""What the IK tests share: silent progress, and seeds of the contract mode produced once."""
+"""What the IK tests share: seeds of the contract mode produced once."""
 
 from __future__ import annotations
 
@@ -12,19 +12,6 @@ from zeroproofml.report import domains as laws
 FREE = ("tsvd", "dls", "dls_manip", "sdls", "zero", "mean", "inverse", "label_tuple", "ideal")
 
 
-class Silent:
-    """Progress that nobody watches."""
-
-    def start(self, label, total=None):
-        """Nothing."""
-
-    def advance(self, n=1, **info):
-        """Nothing."""
-
-    def finish(self):
-        """Nothing."""
-
-
 @pytest.fixture(scope="session")
 def law():
     """The standard protocol."""
@@ -32,13 +19,7 @@ def law():
 
 
 @pytest.fixture(scope="session")
-def silent():
-    """Progress that nobody watches."""
-    return Silent()
-
-
-@pytest.fixture(scope="session")
-def produced(law):
+def produced(law, silent):
     """(mode, arms, seed) → (settings, SeedOutput), each computed once under the run's switches."""
     from zeroproofml.benchmarks.domains.ik.protocol import produce
 
@@ -48,7 +29,7 @@ def produced(law):
         keys = sorted(arms or [arm.key for arm in law.arms])
         with threads.switched(1, ("torch",)):
             config = {"settings": settings, "arms": keys, "device": "cpu"}
-            return settings, produce(config, seed, Silent())
+            return settings, produce(config, seed, silent)
 
     return run
 
