@@ -73,10 +73,13 @@ class Training(Model):
 
 
 class Thresholds(Model):
-    """The thresholds of a strict decision, in the gauge named."""
+    """The thresholds of a strict decision, in the gauge named.
+
+    ``tau_infer`` is compared with the score of ``score_kind``, which may be negative.
+    """
 
     tau_train: Annotated[float, Field(ge=0)] | None
-    tau_infer: Annotated[float, Field(ge=0)] | None
+    tau_infer: float | None
     singular_epsilon: Annotated[float, Field(ge=0)] | None
     chosen_on: Annotated[str, Field(max_length=200)]
     score_kind: Name

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 PROTOCOL = "standard/1"
-STABLE = ("in", "q100", "q300", "q1000")
-"""Test bins of stable devices, in the order of their codes 0 … 3; `neg` is 4, `axis` is 5."""
-NEG, AXIS = 4, 5
 Q_RANGES = ((5.0, 30.0), (30.0, 100.0), (100.0, 300.0), (300.0, 1000.0))
+"""Range of Q of each stable test bin, in the order of their codes; training knows the first."""
 UNSTABLE = (1e-3, 0.1)
 LOSS = (0.05, 0.2)
 FULL = {"stable": 128, "neg": 192, "axis": 64}
@@ -198,7 +196,8 @@ def ident_omega() -> Array:
 def ident_samples(seed: int, test: Mapping[str, Array], code: int, level: int, n: int) -> Array:
     """Measured responses (n, 128) of the first ``n`` test devices of a stable bin.
 
-    ``level`` 0, 1, 2 stands for noise 0, 1e-3, 1e-2; the noise follows the run's seed.
+    ``level`` 0, 1, 2 stands for noise 0, 1e-3, 1e-2; the noise follows the run's seed. Data streams
+    have no arm: the three methods get the same samples.
 
     >>> made = ident_samples(1, frozen({"stable": 3, "neg": 1, "axis": 1}), 1, 2, 2)
     >>> made.shape

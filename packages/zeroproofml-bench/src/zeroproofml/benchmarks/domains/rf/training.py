@@ -208,7 +208,7 @@ def train_gate(safe: Array, bottom: Array, start: torch.Tensor) -> Trained:
         logit = design(design.named(flat), x)[:, 0]
         total = binary_cross_entropy_with_logits(logit, label, pos_weight=heavy)
         (gradient,) = torch.autograd.grad(total, flat)
-        last = float(total)
+        last = float(total.detach())
         adam.step(gradient + GATE_DECAY * value, GATE_RATE)
     if not math.isfinite(last):
         msg = "gate_score: loss not finite; the arm has failed"
