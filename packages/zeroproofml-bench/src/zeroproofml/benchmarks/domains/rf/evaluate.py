@@ -78,7 +78,7 @@ def head_members(bench: Bench, answer: Callable[[Array], Array]) -> dict[str, Ar
 
 def _finite(made: Array) -> Array:
     """A device without finite sections gets zeros, which are no pair of poles and so a fault."""
-    fine: Array = np.isfinite(made).all(axis=(1, 2))
+    fine = np.asarray(np.isfinite(made).all(axis=(1, 2)))
     return np.ascontiguousarray(np.where(fine[:, None, None], made, 0.0))
 
 

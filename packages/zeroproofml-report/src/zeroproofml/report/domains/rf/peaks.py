@@ -20,6 +20,7 @@ FLOOR = 1e-6
 PROMINENCE = 3.0
 """Least height, in dB, of a predicted maximum above the saddle to a higher one."""
 _ROUNDING = 1e-6
+_SAME = 1e-9
 
 
 class Peak(NamedTuple):
@@ -62,8 +63,9 @@ def highest(omega: Array, db: Array) -> Peak:
     rows = np.arange(len(omega))
     lane = np.argmax(db, axis=1)
     top, at = db[rows, lane], omega[rows, lane]
-    left = np.count_nonzero(omega < at[:, None], axis=1) - 1
-    right = omega.shape[1] - np.count_nonzero(omega > at[:, None], axis=1)
+    # Nearly equal points are one point: a slope between them would be rounding.
+    left = np.count_nonzero(omega < (at * (1 - _SAME))[:, None], axis=1) - 1
+    right = omega.shape[1] - np.count_nonzero(omega > (at * (1 + _SAME))[:, None], axis=1)
     inside = (left >= 0) & (right < omega.shape[1])
     left, right = np.maximum(left, 0), np.minimum(right, omega.shape[1] - 1)
     inside &= np.isfinite(db[rows, left]) & np.isfinite(db[rows, right])
