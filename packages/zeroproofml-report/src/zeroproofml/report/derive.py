@@ -104,9 +104,12 @@ def derive(run: RawRun, options: Options | None = None) -> dict[str, bytes]:
         CLAIMS: made.claims.to_bytes(),
         METRICS: b"".join(record.to_line() for record in made.log),
     }
+    tables: list[Table] = []
     for path, content in protocol.aggregates(run).items():
-        if isinstance(content, Table):
-            files[path] = (markdown.render_table(content) + "\n").encode()
+        held = (content,) if isinstance(content, Table) else content
+        if isinstance(held, tuple):  # tables of the page model: a Markdown file, and on the page
+            files[path] = ("\n\n".join(map(markdown.render_table, held)) + "\n").encode()
+            tables += held
         else:
             files[path] = dump(content)
     drawn = _figures(run, protocol, made)
@@ -114,7 +117,7 @@ def derive(run: RawRun, options: Options | None = None) -> dict[str, bytes]:
     not_drawn = [each for each in drawn if isinstance(each, NotDrawn)]
     files |= {figure.path: sheet(figure) for figure in figures}
     report = run_report.Report(
-        run, protocol, made, options, tuple(figures), tuple(not_drawn), dict(files)
+        run, protocol, made, options, tuple(figures), tuple(not_drawn), dict(files), tuple(tables)
     )
     page = run_report.page(report)
     files["RUN_REPORT.md"] = markdown.render(page).encode()

@@ -54,7 +54,10 @@ _STANDARD = ("metric_summary", "per_seed_metric_distributions", "baseline_delta"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run and everything derived from it so far; ``files`` holds the derived bytes by path."""
+    """A run and everything derived from it so far.
+
+    ``files`` holds the derived bytes by path, ``tables`` what the domain adds to its pack.
+    """
 
     run: RawRun
     protocol: Protocol
@@ -63,6 +66,7 @@ class Report:
     figures: tuple[Figure, ...]
     not_drawn: tuple[NotDrawn, ...]
     files: Mapping[str, bytes]
+    tables: tuple[Table, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, tuple[int, ...]]:
@@ -413,7 +417,8 @@ def _named(report: Report, slug: str) -> list[Block]:
 
 
 def _domain(report: Report) -> list[Block]:
-    return [figure for figure in report.figures if figure.slug not in _STANDARD]
+    figures = [figure for figure in report.figures if figure.slug not in _STANDARD]
+    return [*figures, *report.tables]
 
 
 def _environment(report: Report) -> list[Block]:

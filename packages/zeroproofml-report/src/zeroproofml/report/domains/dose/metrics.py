@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Metrics = dict[str, Value]
 
-__all__ = ["SEVEN", "SHARES", "arm_metrics", "beside_oracle", "dir_f1", "seven"]
+__all__ = ["SEVEN", "SHARES", "arm_metrics", "beside_oracle", "dir_f1", "errors", "seven"]
 
 NO = Null("not_applicable")
 SEVEN = (
@@ -61,11 +61,17 @@ def seven(made: Outcome | None) -> Metrics:
         "fp_cens": share(made.accepted[truth.censored]),
         "fn_in": share(~made.accepted[truth.in_range]),
         "macro_f1": _average(f1) if complete else Null("empty_set"),
-        "finite_mae_window": mean(_errors(made, made.answer.clipped)),
+        "finite_mae_window": mean(errors(made, made.answer.clipped)),
         "dir_macro_f1": dir_f1(truth, made.predicted),
         "swap_rate": share(swapped[truth.censored]),
         "accept_rate": share(made.accepted),
     }
+
+
+def errors(made: Outcome, value: Array) -> Array:
+    """Absolute errors of ``value`` over the resolvable curves that got a number, in decades."""
+    found: Array = np.abs(value - made.targets.position)[made.answered]
+    return found
 
 
 def class_f1(made: Outcome) -> tuple[Value, Value, Value]:
@@ -170,11 +176,6 @@ def _outcome(truth: Targets, given: Answer, point: Point) -> Outcome | None:
     return None if point.t is None else Outcome(truth, given, accept(given, point.t))
 
 
-def _errors(made: Outcome, value: Array) -> Array:
-    errors: Array = np.abs(value - made.targets.position)[made.answered]
-    return errors
-
-
 def _f1(table: Array, k: int) -> Value:
     hits = int(table[k, k])
     weight = int(table[k].sum() + table[:, k].sum())
@@ -201,8 +202,8 @@ def _balanced(out: Metrics, arm: DoseArm, made: Outcome | None) -> None:
         return
     truth, given = made.targets, made.answer
     out["f1_below"], out["f1_in"], out["f1_above"] = class_f1(made)
-    out["finite_mae"] = mean(_errors(made, given.value))
-    out["finite_p95"] = quantile(_errors(made, given.clipped), 0.95)
+    out["finite_mae"] = mean(errors(made, given.value))
+    out["finite_p95"] = quantile(errors(made, given.clipped), 0.95)
     refused = truth.censored & ~made.accepted
     out["dir_accuracy_refused"] = share((made.predicted == truth.label)[refused])
     out["bottom_rate"], out["fault_rate"] = share(~made.accepted), share(given.fault)

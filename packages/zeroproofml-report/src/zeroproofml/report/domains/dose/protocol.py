@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 from zeroproofml.report.contract.derived import MetricDefinition
 from zeroproofml.report.domains import ArmMetrics, packaged
 from zeroproofml.report.domains.dose import answers, arms, members, metrics
-from zeroproofml.report.domains.dose.thresholds import operating_points, published
+from zeroproofml.report.domains.dose.views import points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from zeroproofml.report.domains import Protocol
-    from zeroproofml.report.domains.dose.answers import Answer
-    from zeroproofml.report.domains.dose.arms import DoseArm
-    from zeroproofml.report.domains.dose.thresholds import Point
     from zeroproofml.report.domains.ranking import Value
+    from zeroproofml.report.rundir import RawRun
 
 __all__ = ["CLASSIC", "ORACLE", "STANDARD", "points", "seed_metrics"]
 
@@ -28,13 +26,6 @@ _AT = {
     "_published": "published decision",
 }
 _STRESS_WORDS = {"noise2": "noise doubled", "outlier": "2 % outliers"}
-
-
-def points(arm: DoseArm, given: Answer, truth: answers.Targets) -> dict[str, Point]:
-    """Operating points of an arm from its answers on calibration; ``published`` if it has one."""
-    made = operating_points(given, truth)
-    known = published(arm, given, truth)
-    return made if known is None else made | {"published": known}
 
 
 def seed_metrics(
@@ -98,6 +89,13 @@ def _on_stress(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, Metr
         yield name, _definition(entry, entry["text"].replace("<at>", words))
 
 
+def _aggregates(run: RawRun) -> dict[str, object]:
+    """The tables need the page model, which a bench does not load before it derives."""
+    from zeroproofml.report.domains.dose.aggregates import aggregates
+
+    return aggregates(run)
+
+
 def _load(name: str) -> Protocol:
     return packaged.load(
         "dose",
@@ -105,6 +103,7 @@ def _load(name: str) -> Protocol:
         _definitions,
         seed_metrics=partial(seed_metrics, name),
         members=partial(members.members, name),
+        aggregates=_aggregates,
     )
 
 
