@@ -71,8 +71,8 @@ class Answer:
 class TestSet:
     """The shared test devices and every arm's answer on them.
 
-    ``sets`` (n,) codes 0 … 5, ``delta`` (n,) as stored, ``stable`` the devices that have a steady
-    state; an answer is computed once.
+    ``sets`` (n,) codes 0 … 5, ``delta`` (n,) as stored; ``devices`` are those with a steady state, and
+    ``groups`` (name → mask) sorts them. An answer is computed once.
     """
 
     __test__ = False
@@ -85,7 +85,7 @@ class TestSet:
         self.count = int(np.count_nonzero(self.sets < members.NEG))
         design, delta = self.design[: self.count], self.delta[: self.count]
         omega = arrays["data__test__omega"]
-        self.stable = Devices(
+        self.devices = Devices(
             omega,
             arrays["data__test__weight"],
             device.response(design, delta, omega),
@@ -93,6 +93,12 @@ class TestSet:
             device.poles(design, delta),
             scaled_denominator(design, delta, omega),
         )
+
+    @cached_property
+    def groups(self) -> dict[str, Mask]:
+        """Stable devices by bin of Q."""
+        sets = self.sets[: self.count]
+        return {name: np.asarray(sets == code) for code, name in enumerate(members.BINS)}
 
     @cached_property
     def bottom(self) -> Mask:
@@ -129,7 +135,7 @@ class TestSet:
             return self._on_shared_head(arm)
         if arm in members.IDENT_ARMS:
             return self._identified(arm)
-        stable = self.stable
+        stable = self.devices
         if arm == "oracle":
             causes = np.where(self.bottom, int(Cause.VALIDITY), 0).astype(np.uint8)
             curve = Curve.sampled(stable, stable.truth)
@@ -165,7 +171,7 @@ class TestSet:
         safe = sections.device_cause(head, sections.TAU_SAFE) != 0
         poles, mask = sections.poles(head[: self.count])
         made = self._whole(
-            section_curve(self.stable, head[: self.count]),
+            section_curve(self.devices, head[: self.count]),
             causes,
             safe=safe,
             score=sections.score(head),
@@ -202,7 +208,7 @@ class TestSet:
             curve, safe = parent.curve, None
         else:
             epsilon = sections.EPSILON if arm == "rational_eps" else 0.0
-            curve = divided_curve(self.stable, head[: self.count], epsilon)
+            curve = divided_curve(self.devices, head[: self.count], epsilon)
             causes, safe, score = self._nothing(), None, None
         return self._whole(
             curve,
@@ -218,7 +224,7 @@ class TestSet:
         rows = members.ident_rows(self.settings)
         lost, cause = self.member(arm, "device_bottom"), self.member(arm, "device_cause")
         lanes = np.broadcast_to(cause[:, None], (len(rows), members.LANES))
-        curve = Curve.sampled(self.stable.take(rows), self.member(arm, "response"), lanes)
+        curve = Curve.sampled(self.devices.take(rows), self.member(arm, "response"), lanes)
         failed = np.where(lost, cause | np.uint8(Cause.NONFINITE), np.uint8(0))
         poles, mask = self.member(arm, "poles"), self.member(arm, "pole_mask")
         return Answer(rows, curve, None, failed, poles=poles, pole_mask=mask)

@@ -108,7 +108,7 @@ def _division(out: Metrics, tests: TestSet, answer: Answer, arm: str) -> None:
     out["division_gap_max"] = NO
     if arm != "scm_rational" or answer.sections is None:
         return
-    omega = tests.stable.omega
+    omega = tests.devices.omega
     plain = sections.divide(*sections.tuples(answer.sections[: tests.count], omega))
     use = (answer.lane_cause == 0) & (plain.cause == 0) & (plain.response != 0)
     apart = np.abs(answer.curve.response[use] - plain.response[use]) / np.abs(plain.response[use])
@@ -121,6 +121,6 @@ def _noises(out: Metrics, tests: TestSet, arm: str) -> None:
         if arm in members.IDENT_ARMS:
             stored = tests.member(arm, f"response_{key}")
             rows = members.ident_rows(tests.settings, len(stored) // len(members.BINS))
-            db = Curve.sampled(tests.stable.take(rows), stored).error_db
+            db = Curve.sampled(tests.devices.take(rows), stored).error_db
             # A fit that failed has stored zeros, and zeros score 0 dB: it counts as refused.
             out[f"rel_err_db_p50_{name}"] = quantile(db, 0.5)
