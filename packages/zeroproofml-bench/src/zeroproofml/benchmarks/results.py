@@ -14,7 +14,7 @@ import numpy as np
 from zeroproofml.benchmarks import usage
 from zeroproofml.report.contract import arrays as npz
 from zeroproofml.report.contract.seed import SeedResult
-from zeroproofml.report.contract.strict_json import digest
+from zeroproofml.report.contract.strict_json import digest, dump
 from zeroproofml.report.domains import with_shared
 from zeroproofml.report.errors import FileInvalid
 
@@ -79,7 +79,10 @@ def shared(output: SeedOutput) -> dict[str, Mapping[str, Array]]:
 
 def extra_files(output: SeedOutput) -> dict[str, bytes]:
     """What a domain adds to a seed's directory, as bytes."""
-    return {name: npz.write_npz(arrays) for name, arrays in output.files.items()}
+    return {
+        name: dump(_jsonable(content)) if name.endswith(".json") else npz.write_npz(content)
+        for name, content in output.files.items()
+    }
 
 
 def checkpoints(output: SeedOutput) -> dict[str, bytes]:

@@ -95,7 +95,8 @@ class SeedOutput:
     """Everything that one seed produced.
 
     `arrays` are the members of `predictions.npz`: `"<arm>__<array>"` and `"data__<array>"`.
-    `files` are further arrays of the domain's own: name of an npz beside the predictions → arrays.
+    `files` are the domain's own, beside the predictions: name ending in `.npz` → arrays, name ending
+    in `.json` → a document.
 
     Examples
     --------
@@ -107,7 +108,7 @@ class SeedOutput:
     arrays: Mapping[str, np.ndarray]
     arms: Mapping[str, ArmOutput]
     data_s: float = 0.0
-    files: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 Producer = Callable[[Mapping[str, Any], int, "Progress"], SeedOutput]

@@ -13,7 +13,9 @@ from zeroproofml.benchmarks.domains import ArmOutput, Dataset, SeedOutput
 from zeroproofml.benchmarks.domains.rf import data, evaluate
 from zeroproofml.benchmarks.domains.rf.evaluate import Bench
 from zeroproofml.report.contract.arrays import array_digest
-from zeroproofml.report.domains.rf import members
+from zeroproofml.report.domains import with_shared
+from zeroproofml.report.domains.rf import members, traces
+from zeroproofml.report.domains.rf.answers import TestSet
 from zeroproofml.report.domains.rf.sections import TAU_INFER, TAU_TRAIN
 from zeroproofml.report.domains.rf.standard import STANDARD
 from zeroproofml.scm.errors import TrainingError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.progress import Progress
 
 LEARNED = tuple(arm.key for arm in STANDARD.arms if arm.role == "learned")
+TRACES = "rf_signal_traces"
 _NO = "not_applicable"
 _UNTRAINED = ("training.epochs", "training.final_loss")
 
@@ -52,10 +55,14 @@ def produce(config: Mapping[str, Any], seed: int, progress: Progress) -> SeedOut
             if parent is not None and parent.status == "failed":
                 outputs[arm] = _failed(f"{members.SHARED_HEAD[arm]} has failed", 0.0)
             else:
-                outputs[arm], stored = maker(arm, progress)
-                arrays.update({f"{arm}__{name}": made for name, made in stored.items()})
+                outputs[arm], made = maker(arm, progress)
+                arrays.update({f"{arm}__{name}": array for name, array in made.items()})
         progress.finish()
-    return SeedOutput(datasets=datasets, arrays=arrays, arms=outputs, data_s=data_s)
+    working = [arm for arm in arms if outputs[arm].status == "ok"]
+    tests = TestSet(with_shared(arrays, {"test": bench.test}), bench.settings)
+    signals, document = traces.stored(tests, working, seed, bench.settings["representatives"])
+    files = {f"{TRACES}.npz": signals, f"{TRACES}.json": document}
+    return SeedOutput(datasets=datasets, arrays=arrays, arms=outputs, data_s=data_s, files=files)
 
 
 def _datasets(bench: Bench) -> dict[str, Dataset]:
