@@ -36,8 +36,9 @@ class Learned:
         self.n_train: int = settings["train"] if arm.rows is None else arm.rows
 
     def start(self) -> torch.Tensor:
-        """The flat start: a trunk that all arms of the seed share, and the arm's own head."""
-        trunk, head = self._stream("init"), self._stream("init", self._arm.key)
+        """The flat start: a trunk that all arms of the seed share, and the head of the family."""
+        trunk = self._stream("init")
+        head = self._stream("init", self.recipe.family or self._arm.key)
         return self.recipe.design.initial(trunk, head, shock=self.recipe.shock)
 
     def train(self, progress: Progress) -> Trained:

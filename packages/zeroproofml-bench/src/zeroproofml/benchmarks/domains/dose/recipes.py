@@ -34,6 +34,7 @@ class Recipe:
     detach_scale: bool = True
     detach_norm: bool = False
     side: Literal["none", "head", "detached"] = "none"
+    family: str | None = None
 
     @property
     def tuples(self) -> bool:
@@ -53,13 +54,22 @@ def _recipes(inputs: int) -> dict[str, Recipe]:
     }
 
 
-_ORIENTED = _recipes(10)["scm_oriented"]
-_ORIGINAL = Recipe(_network(2, "rational"), "published", center=0.0, shock=True, sign=1.0)
+_ORIENTED = replace(_recipes(10)["scm_oriented"], family="scm_oriented")
+_ORIGINAL = Recipe(
+    _network(2, "rational"),
+    "published",
+    center=0.0,
+    shock=True,
+    sign=1.0,
+    family="scm_original",
+)
 _HEADLINE = {
     "clamped_mlp": Recipe(_network(1), "clamped"),
     "two_stage": Recipe(_network(4), "two_stage"),
     **_recipes(10),
-    "scm_dirhead": replace(_ORIGINAL, design=_network(4, "rational"), sign=0.0, side="head"),
+    "scm_dirhead": replace(
+        _ORIGINAL, design=_network(4, "rational"), sign=0.0, side="head", family=None
+    ),
     "scm_original": _ORIGINAL,
 }
 STANDARD: dict[str, Recipe] = {
@@ -71,20 +81,32 @@ STANDARD: dict[str, Recipe] = {
     "scm_flat": replace(_ORIENTED, weighted=False),
     "scm_flat_molar": replace(_ORIENTED, weighted=False, center=0.0),
     **{
-        f"{parent}_{size}": _HEADLINE[parent]
+        f"{parent}_{size}": replace(_HEADLINE[parent], family=parent)
         for parent in ("two_stage", "tobit", "scm_oriented", "clamped_mlp")
         for size in ("2k", "20k")
     },
 }
 """Trained arms of the standard protocol."""
 
+_NAME = "zeroproofml_scm"
 _SCM = Recipe(
-    _network(2, "rational", 20), "published", center=0.0, shock=True, sign=1.0, detach_norm=True
+    _network(2, "rational", 20),
+    "published",
+    center=0.0,
+    shock=True,
+    sign=1.0,
+    detach_norm=True,
+    family=_NAME,
 )
 _RENORM = replace(_SCM, detach_norm=False)
-_DIRHEAD = replace(_RENORM, design=_network(4, "rational", 20), sign=0.0, side="head")
+_DIRHEAD = replace(
+    _RENORM,
+    design=_network(4, "rational", 20),
+    sign=0.0,
+    side="head",
+    family=f"{_NAME}_nodetachrenorm_dirhead",
+)
 _WIDE = (20, 256, 256, 256, 256)
-_NAME = "zeroproofml_scm"
 CLASSIC: dict[str, Recipe] = {
     "clampedmlp": Recipe(Design(_WIDE, 1, smooth=True), "clamped", center=0.0, ends=(-9.0, -5.0)),
     "twostage": Recipe(Design(_WIDE, 4, smooth=True), "two_stage", center=0.0),
@@ -99,7 +121,7 @@ CLASSIC: dict[str, Recipe] = {
     f"{_NAME}_nodetachrenorm": _RENORM,
     # An angle has no Q of its own that could start near zero.
     f"{_NAME}_nodetachrenorm_angular": replace(
-        _RENORM, design=_network(1, "angle", 20), shock=False
+        _RENORM, design=_network(1, "angle", 20), shock=False, family=None
     ),
     f"{_NAME}_nodetachrenorm_dirhead": _DIRHEAD,
     f"{_NAME}_nodetachrenorm_dirhead_detachbackbone": replace(_DIRHEAD, side="detached"),
