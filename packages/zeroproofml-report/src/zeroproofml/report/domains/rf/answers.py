@@ -76,6 +76,8 @@ class TestSet:
     """
 
     __test__ = False
+    ranks = (0.1, 0.5, 0.9)
+    """Places of the shown devices in the order of Q."""
 
     def __init__(self, arrays: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self._arrays, self.settings = arrays, settings

@@ -103,6 +103,8 @@ class TestRows:
     """The test devices of one seed, their rows, and every arm's answer."""
 
     __test__ = False
+    ranks = (0.0, 0.5, 1.0)
+    """Places of the shown devices in the order of Q."""
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self._arrays = arrays
