@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zeroproofml.report.figures.style import SIZE
 from zeroproofml.report.figures.svg import text_width
@@ -18,8 +18,19 @@ from zeroproofml.report.pages import numbers
 from zeroproofml.report.pages.text import Text
 from zeroproofml.scm.errors import SCMValueError
 
-__all__ = ["Axis", "Tick", "linear_axis", "log_axis", "row_axis", "six_digits", "thinned"]
+__all__ = [
+    "Axis",
+    "Tick",
+    "linear_axis",
+    "log_axis",
+    "log_strip_axis",
+    "row_axis",
+    "six_digits",
+    "thinned",
+]
 
+STRIP = 0.08
+"""Share of an axis that its ⊥ strip adds."""
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -164,6 +175,26 @@ def log_axis(values: Iterable[float], *, caption: str | Text = "", most: int = 6
         finer = linear_axis(ends, most=4)
         ticks = [tick for tick in finer.ticks if ends[0] <= tick.value <= ends[1]]
     return Axis(*ends, tuple(ticks), caption, log=True)
+
+
+def log_strip_axis(values: Iterable[float], *, caption: str | Text = "") -> tuple[Axis, float]:
+    """A logarithmic axis with room below it for what is 0: its first tick says so.
+
+    Args:
+        values: as for :func:`log_axis`.
+        caption: what stands under the axis.
+
+    Returns:
+        The axis, and where its strip ends; the middle of the strip is the value of its first tick.
+
+    >>> axis, edge = log_strip_axis([0.01, 1.0])
+    >>> axis.ticks[0].label, axis.low < axis.ticks[0].value < edge
+    ('0', True)
+    """
+    made = log_axis(values, caption=caption)
+    low, high = math.log10(made.low), math.log10(made.high)
+    middle, end = (10 ** (low - share * (high - low)) for share in (STRIP / 2, STRIP))
+    return replace(made, low=end, ticks=(Tick(middle, "0"), *made.ticks)), made.low
 
 
 def row_axis(labels: Iterable[str | Text], extra_top: float = 0.0) -> Axis:

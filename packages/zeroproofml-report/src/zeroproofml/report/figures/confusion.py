@@ -75,6 +75,7 @@ def confusion_plate(
     *,
     refused: Sequence[int] | None = None,
     predicted: Sequence[str | Text] | None = None,
+    lost_words: str = "refused",
 ) -> Plate:
     """A confusion matrix.
 
@@ -84,6 +85,7 @@ def confusion_plate(
         counts: lanes by true class (rows) and predicted class (columns).
         refused: lanes per true class that the arm refused; a hatched last column.
         predicted: predicted classes; the true ones by default.
+        lost_words: what the hatched column holds.
 
     Returns:
         A plate of height 400; refused lanes count as ⊥.
@@ -92,7 +94,7 @@ def confusion_plate(
     >>> made.account.lanes, made.account.bottom
     (17, {'refused': 3})
     """
-    names = [*(predicted or labels), *(["refused"] if refused is not None else [])]
+    names = [*(predicted or labels), *([lost_words] if refused is not None else [])]
     if any(len(row) != len(predicted or labels) for row in counts) or len(counts) != len(labels):
         msg = "confusion_plate: counts need one row per label and one column per predicted class"
         raise SCMValueError(msg)
@@ -118,6 +120,6 @@ def confusion_plate(
         x,
         y,
         SIZE.square_height,
-        Account(lanes, lanes - lost, bottom={"refused": lost} if refused is not None else {}),
+        Account(lanes, lanes - lost, bottom={lost_words: lost} if refused is not None else {}),
         marks=(_Matrix(tuple(map(tuple, counts)), None if refused is None else tuple(refused)),),
     )

@@ -7,12 +7,12 @@ statistic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zeroproofml.report.figures import svg
-from zeroproofml.report.figures.axes import Axis, Tick, linear_axis, log_axis
+from zeroproofml.report.figures.axes import Axis, Tick, linear_axis, log_axis, log_strip_axis
 from zeroproofml.report.figures.dots import wants_log
-from zeroproofml.report.figures.marks import Canvas, Glyph, Mark, Reference
+from zeroproofml.report.figures.marks import Band, Canvas, Glyph, Mark, Reference
 from zeroproofml.report.figures.plate import Account, Key, Line, Plate
 from zeroproofml.report.figures.style import SIZE, ArmStyle
 from zeroproofml.report.pages import numbers
@@ -106,6 +106,7 @@ def risk_plate(
     *,
     required: float | None = None,
     percent: bool = False,
+    log: bool | None = None,
     direction: str = "lower is better ↓",
 ) -> Plate:
     """Step curves of risk over coverage.
@@ -115,6 +116,7 @@ def risk_plate(
         curves: at most six arms.
         required: coverage that the protocol demands, a labelled line.
         percent: the risk is a rate.
+        log: a logarithmic risk, zeros on a strip at the foot; by default where the values ask for it.
 
     Returns:
         A plate; a coverage without a mean counts as ⊥ (never reached).
@@ -126,14 +128,24 @@ def risk_plate(
     """
     values = [v for c in curves for side in (c.mean, c.low, c.high) for v in side if v is not None]
     positive = [v for v in values if v > 0]
-    log = wants_log(positive) and len(positive) == len(values)
+    zeros = len(positive) < len(values)
+    log = wants_log(positive) and not zeros if log is None else log and bool(positive)
     label = (lambda v: f"{100 * v:g} %") if percent else None
-    y = log_axis(values) if log else linear_axis([0.0, *values], label=label, bounds=(0.0, None))
+    edge = None
+    if log and zeros:
+        y, edge = log_strip_axis(positive)
+        curves = [_lifted(curve, float(y.ticks[0].value)) for curve in curves]
+    else:
+        y = (
+            log_axis(values)
+            if log
+            else linear_axis([0.0, *values], label=label, bounds=(0.0, None))
+        )
     ticks = tuple(Tick(k / 5, f"{20 * k} %") for k in range(6))
     words = "coverage, risk on log scale" if log else "coverage"
     x = Axis(-0.02, 1.02, ticks, words)
     lines: list[Line] = []
-    under: list[Mark] = []
+    under: list[Mark] = [] if edge is None else [Band(None, None, None, edge, hatch="sem")]
     over: list[Mark] = []
     key: list[Key] = []
     lost = drawn = 0
@@ -151,7 +163,7 @@ def risk_plate(
             cs, lows, highs = zip(*held, strict=True)
             under.append(_Envelope(cs, lows, highs, curve.arm))
         over += [
-            Glyph(c, mean, curve.arm, _point(curve, c, mean, percent), radius=4.5)
+            Glyph(c, mean, curve.arm, _point(curve, c, mean, percent, edge), radius=4.5)
             for c, mean in pairs
             if mean is not None and any(abs(c - at) < 1e-9 for at in AT)
         ]
@@ -159,8 +171,8 @@ def risk_plate(
             over.append(Glyph(*curve.chosen, curve.arm, "operating point", radius=8.0))
         if curve.reached < 1:
             under.append(_Unreached(curve.reached, curve.arm, row))
-        reach = numbers.percent(curve.reached)
-        key.append(Key(f"{curve.label}, up to {reach}", curve.arm, line=True))
+        reach = "" if curve.reached >= 1 else f", up to {numbers.percent(curve.reached)}"
+        key.append(Key(f"{curve.label}{reach}", curve.arm, line=True))
     references = () if required is None else (Reference(required, "required"),)
     marks: tuple[Mark, ...] = (*under, *references, *over)
     return Plate(
@@ -178,6 +190,20 @@ def risk_plate(
     )
 
 
+def _lifted(curve: RiskCurve, floor: float) -> RiskCurve:
+    """The curve with its zeros on the strip."""
+
+    def lift(values: tuple[float | None, ...]) -> tuple[float | None, ...]:
+        return tuple(floor if v == 0 else v for v in values)
+
+    chosen = curve.chosen
+    if chosen is not None and chosen[1] == 0:
+        chosen = (chosen[0], floor)
+    return replace(
+        curve, chosen=chosen, mean=lift(curve.mean), low=lift(curve.low), high=lift(curve.high)
+    )
+
+
 def _steps(pairs: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float | None], ...]:
     made: list[tuple[float, float | None]] = []
     before: float | None = None
@@ -189,6 +215,10 @@ def _steps(pairs: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, fl
     return tuple(made)
 
 
-def _point(curve: RiskCurve, coverage: float, risk: float, percent: bool) -> str:
+def _point(
+    curve: RiskCurve, coverage: float, risk: float, percent: bool, edge: float | None
+) -> str:
+    if edge is not None and risk < edge:
+        risk = 0.0
     shown = numbers.percent(risk) if percent else numbers.value(risk)
     return f"{curve.label}: {shown} at {numbers.percent(coverage)}"

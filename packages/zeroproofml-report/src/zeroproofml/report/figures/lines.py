@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from zeroproofml.report.figures.axes import Axis, Tick, linear_axis, log_axis
+from zeroproofml.report.figures.axes import Axis, linear_axis, log_axis, log_strip_axis
 from zeroproofml.report.figures.marks import Band, Glyph, HatchKind, Mark, Reference, Rug, SeedDot
 from zeroproofml.report.figures.plate import Account, Key, Line, Plate
 from zeroproofml.report.figures.reduce import reduce_line, shares
@@ -23,7 +23,6 @@ __all__ = ["CAUSE_WORDS", "MOST_ARMS", "Series", "cause_class", "line_plate"]
 
 MOST_ARMS = 6
 _MOST_DOTS = 300
-_STRIP = 0.08
 CAUSE_WORDS = {"sem": "semantic", "fault": "fault", "both": "both", "strip": "not on a log axis"}
 
 
@@ -243,14 +242,9 @@ def _axis(
     if not log:
         return linear_axis(values, caption=caption), None
     words = f"{caption}, log scale" if str(caption) else "log scale"
-    made = log_axis(values or [1.0], caption=words)
     if not strip:
-        return made, None
-    decades = math.log10(made.high) - math.log10(made.low)
-    edge = made.low
-    low = 10 ** (math.log10(edge) - _STRIP * decades)
-    middle = 10 ** (math.log10(edge) - _STRIP / 2 * decades)
-    return replace(made, low=low, ticks=(Tick(middle, "0"), *made.ticks)), edge
+        return log_axis(values or [1.0], caption=words), None
+    return log_strip_axis(values or [1.0], caption=words)
 
 
 def _inside(

@@ -17,6 +17,8 @@ from zeroproofml.report.domains.dose.views import head, present
 from zeroproofml.report.domains.ranking import Null
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zeroproofml.report.domains.dose.arms import DoseArm
     from zeroproofml.report.domains.dose.views import View
     from zeroproofml.report.rundir import RawRun
@@ -97,10 +99,15 @@ class Diagnosed:
             self.arms.setdefault(key, _Arm(known[key])).add(view, key)
 
 
-def diagnostics(run: RawRun, found: Diagnosed) -> dict[str, Any]:
-    """The file's content; arms in declared order."""
+def diagnostics(
+    run: RawRun, found: Diagnosed, points: Mapping[tuple[str, str], Mapping[int, Any]]
+) -> dict[str, Any]:
+    """The file's content; arms in declared order. ``points`` are thresholds by arm and point."""
     arms = {key: found.arms[key].plain() for key in present(run) if key in found.arms}
     for key, made in arms.items():
+        made["thresholds"] = {
+            point: list(seeds.values()) for (arm, point), seeds in points.items() if arm == key
+        }
         made["stress"] = _stress(run, key)
     return {**head(run, "dose_diagnostics"), "arms": arms}
 

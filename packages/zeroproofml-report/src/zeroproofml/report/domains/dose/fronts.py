@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zeroproofml.report import stats
 from zeroproofml.report.domains.dose.pareto import FRONTS, place
 from zeroproofml.report.domains.dose.views import head, present
 from zeroproofml.report.domains.ranking import Null
@@ -47,7 +48,9 @@ def _front(run: RawRun, gathered: Gathered, front: Front) -> dict[str, Any]:
     placed = place(front.objectives, values, reasons)
     return {
         "objectives": [{"metric": o.metric, "better": o.better} for o in front.objectives],
-        "entries": [_entry(front, each, known[each.name[0]].part) for each in placed],
+        "entries": [
+            _entry(front, each, known[each.name[0]].part, values[each.name]) for each in placed
+        ],
     }
 
 
@@ -61,15 +64,22 @@ def _number(row: Any, metric: str) -> float | Null:
     return Null("infeasible") if found == "not_applicable" else found
 
 
-def _entry(front: Front, placed: Placed, part: str) -> dict[str, Any]:
+def _entry(
+    front: Front, placed: Placed, part: str, series: Sequence[Sequence[float | None]]
+) -> dict[str, Any]:
     by: Sequence[str] | None = placed.dominated_by
     means = placed.means or (None,) * len(front.objectives)
+    intervals: list[list[float] | None] = [None] * len(front.objectives)
+    if placed.means:
+        found = [stats.t_interval([x for x in one if x is not None]) for one in series]
+        intervals = [None if pair is None else list(pair) for pair in found]
     return {
         "arm": placed.name[0],
         "point": placed.name[1],
         "role": part,
         "status": placed.status,
         "means": {o.metric: m for o, m in zip(front.objectives, means, strict=True)},
+        "intervals": {o.metric: i for o, i in zip(front.objectives, intervals, strict=True)},
         "dominated_by": None if by is None else {"arm": by[0], "point": by[1]},
         "clear": placed.clear,
         "reason": placed.reason,

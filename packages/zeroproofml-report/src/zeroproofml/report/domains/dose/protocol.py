@@ -96,6 +96,12 @@ def _aggregates(run: RawRun) -> dict[str, object]:
     return aggregates(run)
 
 
+def _figures(run: RawRun) -> list[Any]:
+    from zeroproofml.report.figures import dose
+
+    return [*dose.figures(run)]
+
+
 def _load(name: str) -> Protocol:
     return packaged.load(
         "dose",
@@ -104,6 +110,7 @@ def _load(name: str) -> Protocol:
         seed_metrics=partial(seed_metrics, name),
         members=partial(members.members, name),
         aggregates=_aggregates,
+        figures=_figures,
     )
 
 

@@ -41,12 +41,16 @@ def grid(score: str) -> Array:
 
 @dataclass
 class Sweep:
-    """Counts of one arm on one set over the grid, by seed; sizes n_c, n_in, n by seed."""
+    """Counts of one arm on one set over the grid, by seed; sizes n_c, n_in, n by seed.
+
+    ``start`` holds the counts at accept-all, which has no place on a log axis.
+    """
 
     score: str
     fp: dict[int, list[int]] = field(default_factory=dict)
     fn: dict[int, list[int]] = field(default_factory=dict)
     bottom: dict[int, list[int]] = field(default_factory=dict)
+    start: dict[int, list[int]] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     vertices: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -58,6 +62,8 @@ class Sweep:
         fp, fn = found.fp[at], found.fn[at]
         self.fp[seed], self.fn[seed] = fp.tolist(), fn.tolist()
         self.bottom[seed] = (len(truth) - fp - (found.n_in_range - fn)).tolist()
+        first = int(found.fp[0]), int(found.fn[0])
+        self.start[seed] = [*first, len(truth) - first[0] - (found.n_in_range - first[1])]
         self.sizes[seed] = (found.n_censored, found.n_in_range, len(truth))
         if with_exact:
             self.vertices[seed] = exact(found)
@@ -73,12 +79,15 @@ class Sweep:
                 "fp_cens": self.fp[seed],
                 "fn_in": self.fn[seed],
                 "bottom": self.bottom[seed],
+                "accept_all": self.start[seed],
             }
         for place, (name, counts) in enumerate(
             zip(RATES, (self.fp, self.fn, self.bottom), strict=True)
         ):
             totals = {seed: sizes[place] for seed, sizes in self.sizes.items()}
             out["mean"][name] = _mean_rates(counts, totals)
+            start = {seed: [row[place]] for seed, row in self.start.items()}
+            out["mean"][f"{name}_accept_all"] = _mean_rates(start, totals)
         if self.vertices:
             out["exact"] = {str(seed): made for seed, made in self.vertices.items()}
         return out

@@ -202,7 +202,11 @@ def _rates(interval: Sequence[float]) -> str:
 
 
 def _rule(rule: float | str) -> str:
-    return "published: largest probability" if rule == "argmax" else f"published: {rule:g}"
+    return (
+        "published: largest probability"
+        if isinstance(rule, str)
+        else f"published: {numbers.value(rule)}"
+    )
 
 
 def _reason(code: str) -> str:
