@@ -89,38 +89,55 @@ def _scale(omega: Array) -> float:
     return math.exp(math.fsum(np.log(omega).tolist()) / len(omega))
 
 
-def sanathanan_koerner(omega: Array, y: Array) -> Fit:
-    """Quotient of degree 2 over 4, denominator monic: ten reweighted linear fits, the best kept.
+def quotient(omega: Array, y: Array, order: int, top: int) -> tuple[Array, Array, float]:
+    """Sanathanan-Koerner: a monic denominator of degree ``order`` under a numerator of degree ``top``.
 
-    ``omega`` (m,) ascending, ``y`` complex (m,). Raises LinAlgError if a fit does not converge.
+    Ten linear fits, each weighted by the denominator of the one before; the one with the smallest
+    weighted residual of the quotient is kept. ``omega`` (m,) ascending, ``y`` complex (m,).
+
+    Returns
+    -------
+    Denominator (order + 1,) and numerator (top + 1,), highest power of s/scale first; the scale.
+
+    >>> omega = np.linspace(0.2, 3.0, 40)
+    >>> bottom, above, scale = quotient(omega, 4 / (4 - omega**2 + 0.2j * omega), 2, 0)
+    >>> (bottom * scale ** np.arange(3)).round(6).tolist(), (above * scale**2).round(6).tolist()
+    ([1.0, 0.2, 4.0], [4.0])
+    """
+    scale = _scale(omega)
+    s, w = 1j * omega / scale, _weights(y)
+    powers = s[:, None] ** np.arange(order + 1)
+    columns = np.concatenate([y[:, None] * powers[:, :order], -powers[:, : top + 1]], axis=1)
+    target = -y * powers[:, order]
+    bottom = np.ones_like(s)
+    best, kept = math.inf, np.zeros(order + top + 1)
+    for _ in range(SK_ROUNDS):
+        v = w / np.abs(bottom)
+        x = _solve(columns * v[:, None], target * v)
+        bottom = powers[:, :order] @ x[:order] + powers[:, order]
+        above = powers[:, : top + 1] @ x[order:]
+        misfit = float(np.sum((w * np.abs(y - above / bottom)) ** 2))
+        if misfit < best:
+            best, kept = misfit, x
+    return np.append(1.0, kept[:order][::-1]), kept[order:][::-1], scale
+
+
+def sanathanan_koerner(omega: Array, y: Array) -> Fit:
+    """The fit of a quotient of degree 2 over 4. Raises LinAlgError if it does not converge.
 
     >>> omega = np.linspace(0.2, 3.0, 40)
     >>> y = 1 / (1 - omega**2 + 0.1j * omega) + 0.5 / (4 - omega**2 + 0.2j * omega)
     >>> bool(np.abs(sanathanan_koerner(omega, y).at(omega) - y).max() < 1e-9)
     True
     """
-    scale = _scale(omega)
-    s, w = 1j * omega / scale, _weights(y)
-    powers = s[:, None] ** np.arange(5)
-    columns = np.concatenate([y[:, None] * powers[:, :4], -powers[:, :3]], axis=1)
-    target = -y * powers[:, 4]
-    bottom = np.ones_like(s)
-    best, kept = math.inf, np.zeros(7)
-    for _ in range(SK_ROUNDS):
-        v = w / np.abs(bottom)
-        x = _solve(columns * v[:, None], target * v)
-        bottom = powers[:, :4] @ x[:4] + powers[:, 4]
-        misfit = float(np.sum((w * np.abs(y - powers[:, :3] @ x[4:] / bottom)) ** 2))
-        if misfit < best:
-            best, kept = misfit, x
-    denominator = np.append(1.0, kept[3::-1])
+    bottom, above, scale = quotient(omega, y, 4, 2)
 
     def at(omega: Array) -> Array:
         s = 1j * omega / scale
-        made: Array = np.polyval(kept[:3:-1], s) / np.polyval(denominator, s)
+        made: Array = np.polyval(above, s) / np.polyval(bottom, s)
         return made
 
-    return Fit(at, scale * np.roots(denominator))
+    return Fit(at, scale * np.roots(bottom))
 
 
 def vector_fit(omega: Array, y: Array) -> Pairs:

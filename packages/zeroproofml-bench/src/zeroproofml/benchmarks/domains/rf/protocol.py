@@ -10,11 +10,12 @@ import numpy as np
 
 from zeroproofml.benchmarks import seeding
 from zeroproofml.benchmarks.domains import ArmOutput, Dataset, SeedOutput
-from zeroproofml.benchmarks.domains.rf import data, evaluate
+from zeroproofml.benchmarks.domains.rf import classic, data, evaluate
 from zeroproofml.benchmarks.domains.rf.evaluate import Bench
+from zeroproofml.benchmarks.domains.rf.outputs import NO, failed, limit, trace_files
 from zeroproofml.report.contract.arrays import array_digest
 from zeroproofml.report.domains import with_shared
-from zeroproofml.report.domains.rf import members, traces
+from zeroproofml.report.domains.rf import members
 from zeroproofml.report.domains.rf.answers import TestSet
 from zeroproofml.report.domains.rf.sections import TAU_INFER, TAU_TRAIN
 from zeroproofml.report.domains.rf.standard import STANDARD
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.progress import Progress
 
 LEARNED = tuple(arm.key for arm in STANDARD.arms if arm.role == "learned")
-TRACES = "rf_signal_traces"
-_NO = "not_applicable"
 _UNTRAINED = ("training.epochs", "training.final_loss")
 
 
@@ -53,15 +52,14 @@ def produce(config: Mapping[str, Any], seed: int, progress: Progress) -> SeedOut
         with seeding.arm_scope(seed, "rf", data.PROTOCOL, arm, torch_too=torch_too):
             parent = outputs.get(members.SHARED_HEAD.get(arm, ""))
             if parent is not None and parent.status == "failed":
-                outputs[arm] = _failed(f"{members.SHARED_HEAD[arm]} has failed", 0.0)
+                outputs[arm] = failed(f"{members.SHARED_HEAD[arm]} has failed")
             else:
                 outputs[arm], made = maker(arm, progress)
                 arrays.update({f"{arm}__{name}": array for name, array in made.items()})
         progress.finish()
     working = [arm for arm in arms if outputs[arm].status == "ok"]
     tests = TestSet(with_shared(arrays, {"test": bench.test}), bench.settings)
-    signals, document = traces.stored(tests, working, seed, bench.settings["representatives"])
-    files = {f"{TRACES}.npz": signals, f"{TRACES}.json": document}
+    files = trace_files(tests, working, seed, bench.settings)
     return SeedOutput(datasets=datasets, arrays=arrays, arms=outputs, data_s=data_s, files=files)
 
 
@@ -81,17 +79,6 @@ def _datasets(bench: Bench) -> dict[str, Dataset]:
     return made
 
 
-def _failed(reason: str, train_s: float) -> ArmOutput:
-    nulls = ("thresholds", "training.epochs", "training.steps", "training.final_loss")
-    return ArmOutput(
-        status="failed",
-        reason=reason,
-        training={"steps": None, "epochs": None, "final_loss": None},
-        reasons=dict.fromkeys(nulls, "arm_failed"),
-        train_s=train_s,
-    )
-
-
 class _Maker:
     """Makes one arm after the other; torch is loaded by the first arm that needs it."""
 
@@ -101,18 +88,18 @@ class _Maker:
     def __call__(self, arm: str, progress: Progress) -> tuple[ArmOutput, dict[str, Any]]:
         """The arm's output and its stored arrays, without the arm's name in front."""
         began = time.perf_counter()
-        out = ArmOutput(reasons={"thresholds": _NO, **dict.fromkeys(_UNTRAINED, _NO)})
+        out = ArmOutput(reasons={"thresholds": NO, **dict.fromkeys(_UNTRAINED, NO)})
         stored: dict[str, Any] = {}
         if arm in LEARNED or arm == "gate_score":
             try:
                 stored = self._trained(arm, out, progress)
             except TrainingError as error:
-                return _failed(str(error), time.perf_counter() - began), {}
+                return failed(str(error), time.perf_counter() - began), {}
         elif arm == "two_stage":
             stored = self._two_stage(out)
         elif arm == "knn_score":
             stored = evaluate.neighbour_members(self._bench)
-            _limit(out, float(stored["threshold"][0]), "calibration", "distance")
+            limit(out, float(stored["threshold"][0]), "calibration", "distance")
         elif arm in members.IDENT_ARMS:
             stored, out.diagnostics = evaluate.ident_members(self._bench, arm)
         out.evaluate_s = time.perf_counter() - began - out.train_s
@@ -127,11 +114,11 @@ class _Maker:
         out.train_s = time.perf_counter() - began
         out.n_parameters = made.design.n_parameters
         out.training = {"steps": made.steps, "epochs": None, "final_loss": made.final_loss}
-        out.reasons = {"thresholds": _NO, "training.epochs": _NO}
+        out.reasons = {"thresholds": NO, "training.epochs": NO}
         out.checkpoint, out.diagnostics = made.checkpoint(), made.diagnostics
         test = self._bench.test
         if arm == "gate_score":
-            _limit(out, 0.0, "protocol", "logit")
+            limit(out, 0.0, "protocol", "logit")
             score = learned.gate_score(made, test["design"])
             return {"score": score, "threshold": np.zeros(1)}
         if arm in members.SECTION_ARMS:
@@ -153,34 +140,12 @@ class _Maker:
         self, out: ArmOutput, stored: dict[str, Any], singular: float | None
     ) -> dict[str, Any]:
         """What every section arm says beside its members: thresholds on V, and the sweep over τ."""
-        _limit(out, TAU_INFER, "protocol", "damping", TAU_TRAIN, singular)
+        limit(out, TAU_INFER, "protocol", "damping", TAU_TRAIN, singular)
         said, nulls = evaluate.refusals(self._bench, stored["sections"])
         out.diagnostics = {**out.diagnostics, **said}
         out.reasons = {**out.reasons, **nulls}
         return stored
 
 
-def _limit(
-    out: ArmOutput,
-    tau: float,
-    chosen_on: str,
-    kind: str,
-    tau_train: float | None = None,
-    singular: float | None = None,
-) -> None:
-    """Write the thresholds of an arm, with the reason of each that it does not have."""
-    out.thresholds = {
-        "tau_train": tau_train,
-        "tau_infer": tau,
-        "singular_epsilon": singular,
-        "chosen_on": chosen_on,
-        "score_kind": kind,
-        "gauge": "raw",
-    }
-    reasons = {name: code for name, code in out.reasons.items() if name != "thresholds"}
-    nulls = (name for name, value in out.thresholds.items() if value is None)
-    out.reasons = {**reasons, **{f"thresholds.{name}": _NO for name in nulls}}
-
-
-PRODUCERS = {"standard": produce}
+PRODUCERS = {"standard": produce, "classic": classic.produce}
 FRAMEWORKS = ("torch",)
