@@ -410,7 +410,7 @@ def test_training_lowers_every_loss_and_repeats(protocol, arm, silent):
         axis=1,
     )
     table = torch.from_numpy(table)
-    plan = training.Plan(64, 2, 5e-4, cosine=False, double=protocol == "classic")
+    plan = training.Plan(64, 4, 5e-4, cosine=False, double=protocol == "classic")
     runs = []
     with threads.switched(1, ("torch",)):
         for _ in range(2):
@@ -420,7 +420,7 @@ def test_training_lowers_every_loss_and_repeats(protocol, arm, silent):
             runs.append(training.train(arm, recipe, plan, table, table, first, order, silent))
     assert torch.equal(runs[0].flat, runs[1].flat)
     assert runs[0].train_loss == runs[1].train_loss
-    assert runs[0].steps == 32
+    assert runs[0].steps == 64
     # The published fit is unbounded: one curve may throw one of these means, not all of them.
     later = runs[0].train_loss[1:] + runs[0].validation_loss
     assert min(later) < runs[0].train_loss[0]

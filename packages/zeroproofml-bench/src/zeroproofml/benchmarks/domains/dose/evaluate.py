@@ -49,14 +49,14 @@ def tuples(p: Any, q: Any, gauge: Gauge, side: Any = None) -> dict[str, Any]:
     score = gauge_value(p, q, "l2")
     with np.errstate(all="ignore"):
         orient = p / np.hypot(p.astype(np.float64), q)
-        point = np.float32(gauge.center) + np.float32(gauge.scale) * result.decoded
+        center, scale = np.float32(gauge.center), np.float32(gauge.scale)
+        point, bare = center + scale * result.decoded, center + scale * (p / q)
     orient = np.where((p == 0) & (q == 0), 0.0, orient).astype(np.float32)
-    cause = result.cause
-    regular = cause == 0
-    broken = regular & ~np.isfinite(point)
+    # A value beyond float32 is a fault: its score alone would only be too small.
+    lost = np.isfinite(p) & np.isfinite(q) & (q != 0) & ~np.isfinite(bare)
+    cause = np.where(lost, result.cause | np.uint8(Cause.OVERFLOW), result.cause)
     if side is not None:
-        broken |= ~np.isfinite(side)
-    cause = np.where(broken, cause | np.uint8(Cause.NONFINITE), cause)
+        cause = np.where(np.isfinite(side), cause, cause | np.uint8(Cause.NONFINITE))
     columns = {
         "score": score,
         "q": np.copysign(score, q),
