@@ -13,7 +13,7 @@ from zeroproofml.benchmarks.domains.dose import bayes, data, evaluate
 from zeroproofml.benchmarks.domains.dose.recipes import CLASSIC, STANDARD
 from zeroproofml.report.domains.dose.answers import Answer, Outcome, Targets, accept
 from zeroproofml.report.domains.dose.arms import Gauge, arms
-from zeroproofml.report.domains.dose.thresholds import Point
+from zeroproofml.report.domains.dose.record import REFUSE_ALL, accept_all
 from zeroproofml.scm.cause import Cause
 from zeroproofml.scm.inference import InferenceConfig, gauge_value, strict_inference
 
@@ -43,7 +43,7 @@ def test_stored_scores_decide_as_strict_inference_does(pairs):
     with np.errstate(all="ignore"):
         overflows = np.isfinite(p) & np.isfinite(q) & (q != 0) & np.isinf(p / q)
     assert given_.fault[overflows].all()
-    thresholds = {float(t) for t in made["score"] if t >= evaluate.ACCEPT_ALL} | {0.447, 1.0}
+    thresholds = {float(t) for t in made["score"] if t >= accept_all()} | {0.447, 1.0}
     for t in thresholds:
         for train in (t, max(t, 0.5)):
             wanted = strict_inference(p, q, InferenceConfig(t, tau_train=train, gauge="l2"))
@@ -52,11 +52,11 @@ def test_stored_scores_decide_as_strict_inference_does(pairs):
             gap = accepted & (made["score"] < np.float32(train))
             assert np.array_equal(gap, wanted.gap_mask)
             assert np.array_equal(given_.fault & ~overflows, wanted.fault_mask & ~overflows)
-    everything = strict_inference(p, q, InferenceConfig(evaluate.ACCEPT_ALL, gauge="l2"))
+    everything = strict_inference(p, q, InferenceConfig(accept_all(), gauge="l2"))
     assert np.array_equal(accept(given_, -math.inf), ~everything.bottom_mask)
     decoded = np.float32(-7.0) + everything.decoded[~everything.bottom_mask]
     assert np.array_equal(made["point"][~everything.bottom_mask], decoded)
-    assert not accept(given_, evaluate.REFUSE_ALL).any()
+    assert not accept(given_, REFUSE_ALL).any()
 
 
 @given(st.lists(st.tuples(plain, plain), min_size=1, max_size=20))
@@ -178,38 +178,3 @@ def test_arms_that_are_not_trained(protocol):
         "point": [-7.0, -7.0],
         "cause": [0, 0],
     }
-
-
-def test_thresholds_of_the_contract():
-    oriented, molar = arms("standard")["scm_oriented"], arms("standard")["scm_flat_molar"]
-
-    def at(t, arm=oriented):
-        return evaluate.thresholds(arm, Point("balanced", t, 1, 2, 10, 10))
-
-    assert (
-        evaluate.thresholds(arms("standard")["tobit"], Point("balanced", 0.5, 1, 2, 9, 9)) is None
-    )
-    assert (at(0.25)["tau_infer"], at(0.25)["tau_train"]) == (0.25, oriented.tau_train)
-    assert (at(0.75)["tau_infer"], at(0.75)["tau_train"]) == (0.75, 0.75)
-    assert at(-math.inf)["tau_infer"] == 2.0**-126
-    assert at(math.inf)["tau_infer"] == 2.0
-    assert at(None)["tau_infer"] is None
-    assert at(0.25, molar)["tau_train"] is None
-    InferenceConfig(at(0.75)["tau_infer"], tau_train=at(0.75)["tau_train"], gauge="l2")
-
-
-def test_points_as_they_are_stored():
-    oriented, tobit = arms("standard")["scm_oriented"], arms("standard")["tobit"]
-    said = evaluate.plain(oriented, Point("balanced", 1 / math.sqrt(5), 1, 2, 10, 10))
-    assert said["tau_limit_decades"] == pytest.approx(2.0)
-    assert said["calibration"]["fp"] == 0.1
-    assert said["calibration"]["fn"] == 0.2
-    assert 0.1 < said["calibration"]["u_fp"] < 0.4
-    said = evaluate.plain(tobit, Point("balanced", 0.5, 1, 2, 10, 10))
-    assert said["tau_limit_decades"] is None
-    said = evaluate.plain(oriented, Point("safety_first", None, 0, 0, 10, 10))
-    assert (said["status"], said["t"], said["calibration"]["fp"]) == ("infeasible", None, None)
-    assert said["calibration"]["n_c"] == 10
-    said = evaluate.plain(oriented, Point("balanced", math.inf, 0, 10, 10, 10))
-    assert said["refuse_all"]
-    assert said["t"] is None

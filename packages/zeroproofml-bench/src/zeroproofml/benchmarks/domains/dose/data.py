@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LADDER = -9.0 + 4.0 * np.arange(10) / 9.0
 """Concentrations (10,), log10 mol/L."""
 WINDOW = (-9.0, -5.0)
+MIDDLE, EDGE = -7.0, 2.0
+"""Middle of the window, and half its width."""
 SLOPE = (0.8, 1.5)
 NOISE = 0.05
 PLATEAU_SD = 0.02
@@ -40,7 +42,6 @@ SUPPORT = {
 }
 """Protocol → the ranges of L in which a curve with an effect is below, in range, above."""
 BELOW, IN_RANGE, ABOVE = 0, 1, 2
-MIDDLE = -7.0
 FROZEN_ROWS = {"test": 30_000, "noise2": 10_000, "outlier": 10_000}
 """Rows that a frozen set is drawn with; smaller modes take the first ones."""
 _SCALE, _MICRO, _TOP = 1e4, 1e6, 32767

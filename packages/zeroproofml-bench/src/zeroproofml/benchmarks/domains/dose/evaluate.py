@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtr, softmax
 
-from zeroproofml.benchmarks.domains.dose.data import MIDDLE
-from zeroproofml.benchmarks.domains.dose.losses import EDGE
-from zeroproofml.report import stats
+from zeroproofml.benchmarks.domains.dose.data import EDGE, MIDDLE
+from zeroproofml.report.domains.dose import record
 from zeroproofml.report.domains.dose.answers import Outcome, accept
 from zeroproofml.report.domains.dose.answers import answer as stored_answer
 from zeroproofml.report.domains.dose.protocol import points
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from zeroproofml.report.domains.dose.arms import DoseArm, Gauge
     from zeroproofml.report.domains.dose.thresholds import Point
 
-ACCEPT_ALL = float(np.finfo(np.float32).tiny)
-"""`tau_infer` that refuses no tuple but those with Q = 0: the smallest normal float32."""
-REFUSE_ALL = 2.0
-
 
 def tuples(p: Any, q: Any, gauge: Gauge, side: Any = None) -> dict[str, Any]:
     """Stored columns of an arm that gives tuples (P, Q), float32 (n,).
@@ -45,7 +40,7 @@ def tuples(p: Any, q: Any, gauge: Gauge, side: Any = None) -> dict[str, Any]:
     >>> made["score"].tolist(), made["point"].tolist(), made["cause"].tolist()
     ([0.800000011920929, 0.0], [-6.25, 0.0], [0, 4])
     """
-    result = strict_inference(p, q, InferenceConfig(tau_infer=ACCEPT_ALL, gauge="l2"))
+    result = strict_inference(p, q, InferenceConfig(tau_infer=record.accept_all(), gauge="l2"))
     score = gauge_value(p, q, "l2")
     with np.errstate(all="ignore"):
         orient = p / np.hypot(p.astype(np.float64), q)
@@ -143,27 +138,6 @@ def analytic(arm: str, protocol: str, n: int, found: Posterior | None) -> dict[s
     return made
 
 
-def operating_points(arm: DoseArm, arrays: Mapping[str, Any], cal: Targets) -> dict[str, Point]:
-    """Operating points of an arm, from its stored columns on the calibration curves."""
-    return points(arm, stored_answer(arrays, arm.key, "cal"), cal)
-
-
-def thresholds(arm: DoseArm, point: Point) -> dict[str, Any] | None:
-    """The contract's thresholds of an arm that gives tuples, at its balanced point; else None."""
-    if arm.gauge is None:
-        return None
-    tau = ACCEPT_ALL if point.accept_all else REFUSE_ALL if point.refuse_all else point.number
-    margin = arm.tau_train if tau is None or arm.tau_train is None else max(tau, arm.tau_train)
-    return {
-        "tau_train": margin,
-        "tau_infer": tau,
-        "singular_epsilon": None,
-        "chosen_on": "calibration",
-        "score_kind": arm.score,
-        "gauge": "l2",
-    }
-
-
 def confusion(
     arm: DoseArm, arrays: Mapping[str, Any], test: Targets, point: Point
 ) -> list[list[int]] | None:
@@ -175,23 +149,17 @@ def confusion(
     return counts
 
 
-def plain(arm: DoseArm, point: Point) -> dict[str, Any]:
-    """One operating point as JSON data: the threshold and what it costs on calibration."""
-    t = point.number
-    sizes = {"n_c": point.n_censored, "n_in": point.n_in_range}
-    costs: dict[str, float | None] = dict.fromkeys(("fp", "fn", "u_fp", "u_fn"))
-    for name, events, n in (
-        ("fp", point.false_numbers, point.n_censored),
-        ("fn", point.refusals, point.n_in_range),
-    ):
-        if point.feasible and n:
-            costs[name] = events / n
-            costs[f"u_{name}"] = stats.clopper_pearson_upper(events, n)
-    return {
-        "status": "chosen" if point.feasible else "infeasible",
-        "t": t,
-        "accept_all": point.accept_all,
-        "refuse_all": point.refuse_all,
-        "tau_limit_decades": None if t is None or arm.gauge is None else arm.gauge.limit(t),
-        "calibration": {**costs, **sizes},
-    }
+def judged(
+    arm: DoseArm, arrays: Mapping[str, Any], cal: Targets, test: Targets
+) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, str]]:
+    """Diagnostics and thresholds of an arm from its stored columns, and reasons for their nulls.
+
+    Thresholds are chosen on the calibration curves ``cal``; ``test`` is counted at the balanced one.
+    """
+    made = points(arm, stored_answer(arrays, arm.key, "cal"), cal)
+    said, reasons = record.diagnostics(arm, made)
+    said["confusion"] = confusion(arm, arrays, test, made["balanced"])
+    if said["confusion"] is None:
+        reasons["diagnostics.confusion"] = "not_applicable"
+    thresholds, more = record.thresholds(arm, made)
+    return said, thresholds, reasons | more

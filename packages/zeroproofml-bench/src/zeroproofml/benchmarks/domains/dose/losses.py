@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from zeroproofml.benchmarks.domains.dose.data import ABOVE, BELOW, IN_RANGE
+from zeroproofml.benchmarks.domains.dose.data import ABOVE, BELOW, EDGE, IN_RANGE
 from zeroproofml.benchmarks.domains.dose.networks import unit
 from zeroproofml.benchmarks.domains.dose.recipes import EPS
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.domains.dose.data import Array, Curves
     from zeroproofml.benchmarks.domains.dose.recipes import Recipe
 
-EDGE = 2.0
-"""Half the window, in decades."""
 _LEAST, _MOST = -5.0, 3.0
 _FAR, _NEAR = 0.01, 0.05
 _GAMMA = 1e-9

@@ -10,11 +10,14 @@ from zeroproofml.benchmarks.domains import ArmOutput, SeedOutput
 from zeroproofml.benchmarks.domains.dose import data, evaluate
 from zeroproofml.benchmarks.domains.dose.bench import Bench
 from zeroproofml.report.contract.base import null_paths
+from zeroproofml.report.domains.dose import record
 from zeroproofml.report.domains.dose.arms import arms as declared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zeroproofml.benchmarks.domains.dose.learned import Learned
+    from zeroproofml.benchmarks.domains.dose.training import Diverged
     from zeroproofml.benchmarks.progress import Progress
     from zeroproofml.report.domains.dose.arms import DoseArm
 
@@ -77,22 +80,15 @@ def _untrained(bench: Bench, arm: DoseArm, arrays: dict[str, Any]) -> ArmOutput:
 
 
 def _trained(bench: Bench, arm: DoseArm, arrays: dict[str, Any], progress: Progress) -> ArmOutput:
-    from zeroproofml.benchmarks.domains.dose.learned import Learned
-    from zeroproofml.benchmarks.domains.dose.training import Diverged
+    from zeroproofml.benchmarks.domains.dose import learned, training
 
     began = time.perf_counter()
-    learner = Learned(bench, arm)
+    learner = learned.Learned(bench, arm)
     said: dict[str, Any] = {"n_train": learner.n_train, "diverged": False}
     try:
         made = learner.train(progress)
-    except Diverged as error:
-        said |= {"diverged": True, "operating_points": {}, "confusion": None}
-        said["learning_curve"] = {"train": error.train_loss, "validation": error.validation_loss}
-        out = _output(arm, said, dict.fromkeys(_UNTAUGHT), None, "arm_failed")
-        out.status, out.reason = "failed", str(error)
-        out.n_parameters = learner.recipe.design.n_parameters
-        out.train_s = time.perf_counter() - began
-        return out
+    except training.Diverged as error:
+        return _failed(arm, learner, error, time.perf_counter() - began)
     between = time.perf_counter()
     for where in bench.answered:
         columns = learner.answer(made.flat, where)
@@ -114,34 +110,41 @@ def _judged(
     bench: Bench,
     arm: DoseArm,
     arrays: Mapping[str, Any],
-    said: dict[str, Any],
+    said: Mapping[str, Any],
     training: Mapping[str, float | None],
 ) -> ArmOutput:
     """Thresholds and diagnostics from the columns as they are stored."""
-    found = evaluate.operating_points(arm, arrays, bench.targets("cal"))
-    said |= {
-        "operating_points": {name: evaluate.plain(arm, point) for name, point in found.items()},
-        "confusion": evaluate.confusion(arm, arrays, bench.targets("test"), found["balanced"]),
-    }
-    thresholds = evaluate.thresholds(arm, found["balanced"])
-    return _output(arm, said, training, thresholds, "not_applicable")
-
-
-def _output(
-    arm: DoseArm,
-    said: Mapping[str, Any],
-    training: Mapping[str, float | None],
-    thresholds: Mapping[str, Any] | None,
-    reason: str,
-) -> ArmOutput:
-    gauge = None if arm.gauge is None else arm.gauge.plain()
-    diagnostics = {"role": arm.part, "score_kind": arm.score, "gauge": gauge, **said}
-    stored = {"training": training, "thresholds": thresholds, "diagnostics": diagnostics}
+    found, thresholds, reasons = evaluate.judged(
+        arm, arrays, bench.targets("cal"), bench.targets("test")
+    )
+    own = null_paths({"training": training, "diagnostics": dict(said)})
     return ArmOutput(
         training=training,
         thresholds=thresholds,
-        diagnostics=diagnostics,
-        reasons=dict.fromkeys(null_paths(stored), reason),
+        diagnostics={**found, **said},
+        reasons=reasons | dict.fromkeys(own, "not_applicable"),
+    )
+
+
+def _failed(arm: DoseArm, learner: Learned, error: Diverged, seconds: float) -> ArmOutput:
+    said, reasons = record.diagnostics(arm, {})
+    said |= {
+        "confusion": None,
+        "n_train": learner.n_train,
+        "learning_curve": {"train": error.train_loss, "validation": error.validation_loss},
+        "diverged": True,
+    }
+    training = dict.fromkeys(_UNTAUGHT)
+    nulls = null_paths({"training": training, "thresholds": None})
+    reasons |= dict.fromkeys([*nulls, "diagnostics.confusion"], "arm_failed")
+    return ArmOutput(
+        status="failed",
+        reason=str(error),
+        n_parameters=learner.recipe.design.n_parameters,
+        training=training,
+        diagnostics=said,
+        reasons=reasons,
+        train_s=seconds,
     )
 
 
