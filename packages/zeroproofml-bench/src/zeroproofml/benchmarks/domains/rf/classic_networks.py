@@ -37,10 +37,14 @@ def _perceptron(widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequ
 
 
 def _divided(above: tuple[Tensor, Tensor], below: tuple[Tensor, Tensor]) -> Answer:
-    """Complex quotient in real arithmetic; below 1e-8 a row is ⊥, 0, and its gradient finite."""
+    """Complex quotient in real arithmetic; below 1e-8 a row is ⊥, 0, and its gradient finite.
+
+    What is not finite stays so: it must reach the loss and fail the arm.
+    """
     (p, pj), (d, dj) = above, below
     size = d * d + dj * dj
-    inverse, bottom = scm_inv_torch(size, size < SINGULAR**2)
+    bottom = size < SINGULAR**2
+    inverse, _ = scm_inv_torch(size, bottom)
     re, im = (p * d + pj * dj) * inverse, (pj * d - p * dj) * inverse
     return re.masked_fill(bottom, 0.0), im.masked_fill(bottom, 0.0), bottom
 
@@ -118,7 +122,9 @@ class Decoupled(nn.Module):
         del omega  # log10 ω is an input already
         z = self.net(x)[:, 0]
         (re, lost_re), (im, lost_im) = self.re(z), self.im(z)
-        bottom = lost_re | lost_im
+        # The layers answer ⊥ to a z that is not finite; here it must fail the arm instead.
+        re, im = re + (z - z), im + (z - z)
+        bottom = (lost_re | lost_im) & torch.isfinite(z)
         return re.masked_fill(bottom, 0.0), im.masked_fill(bottom, 0.0), bottom
 
 

@@ -70,7 +70,7 @@ class Rows:
         square = (re - self.re).square() + (im - self.im).square()
         square = square / (self.re.square() + self.im.square()) if relative else square / 2
         lost = bottom.sum()
-        return square.masked_fill(bottom, 0.0).sum() / (len(bottom) - lost).clamp(min=1), lost
+        return square.masked_fill(bottom, 0.0).sum() / (len(bottom) - lost), lost
 
 
 @dataclass(frozen=True)

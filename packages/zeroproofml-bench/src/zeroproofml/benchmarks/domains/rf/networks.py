@@ -150,11 +150,13 @@ def response(
     square = v * v
     stiff, loss = 1 - square, d * v
     size = stiff * stiff + loss * loss
-    inverse, bottom = scm_inv_torch(size, size < SINGULAR**2)
+    near = size < SINGULAR**2
+    inverse, _ = scm_inv_torch(size, near)
     slope = b * v
     re = ((a * stiff + slope * loss) * inverse).sum(1)
     im = ((slope * stiff - a * loss) * inverse).sum(1)
-    lost = bottom.any(1)
+    # What is not finite is no ⊥ of a design: it must reach the loss and fail the arm.
+    lost = near.any(1)
     return re.masked_fill(lost, 0.0), im.masked_fill(lost, 0.0), lost
 
 

@@ -96,7 +96,7 @@ class Table:
         re, im, lost = networks.response(made, self.omega)
         square = ((re - self.re).square() + (im - self.im).square()) * self.weight
         count = lost.sum()
-        return square.masked_fill(lost, 0.0).sum() / (lost.numel() - count).clamp(min=1), count
+        return square.masked_fill(lost, 0.0).sum() / (lost.numel() - count), count
 
 
 @dataclass(frozen=True)
