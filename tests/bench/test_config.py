@@ -1,10 +1,12 @@
 """Words of a command → configuration, seeds, arms; every mistake is one line with a mend."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroproofml.benchmarks import config
+from zeroproofml.benchmarks import config, search
 from zeroproofml.report.contract.strict_json import digest
 from zeroproofml.report.errors import UsageError
 
@@ -120,3 +122,18 @@ def test_unknown_words(words):
 def test_unknown_domain_names_the_others():
     with pytest.raises(UsageError, match="toy"):
         config.resolve("chess")
+
+
+def test_two_runs_of_one_second_get_two_names(tmp_path):
+    made, now = config.resolve("toy"), datetime(2026, 4, 7, 12, 30, 59, tzinfo=UTC)
+    digits = made.config_hash.removeprefix("sha256:")[:7]
+    for number in ("", "_2", "_3"):
+        path = search.fresh(tmp_path, made, now)
+        assert path.name == f"run_20260407_123059_{digits}{number}"
+        path.mkdir()
+
+
+@pytest.mark.parametrize("seeds", ["1,2", 3, None.__class__])
+def test_seeds_of_a_caller_are_a_list_of_numbers(seeds):
+    with pytest.raises(UsageError, match=r"seeds: .* is no list of seeds; give whole numbers"):
+        config.check_seeds(seeds)

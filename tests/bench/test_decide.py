@@ -177,3 +177,15 @@ class TestDamaged:
         made = decide(found, asked(flag))
         assert made.exit_code == 5
         assert "provenance.json" in made.message
+
+
+def test_the_mend_is_one_that_mends():
+    def mend(flag="resume", **damage):
+        made = decide(situation("damaged", done=(1, 2, 3), **damage), asked(flag))
+        assert made.exit_code == 5
+        return made.mend
+
+    assert "zpml-report benchmark" in mend(derived_damage=("RUN_REPORT.md",))
+    assert "--skip-complete-seeds" in mend(broken=frozenset({2}), derived_damage=("a.svg",))
+    for flag in ("resume", "skip", "force"):  # also what is too much: a copy of it mends nothing
+        assert "zpml-report validate" in mend(flag, evidence_damage=("notes.txt",))

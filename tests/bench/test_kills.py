@@ -4,6 +4,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +22,8 @@ from zeroproofml.report.regenerate import NothingToReport, regenerate
 from zeroproofml.report.rundir import run_state, verify_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fixed_identity")]
-KILLS = 40
+KILLS = 100  # of a run, and as many of its resume
+FORK_RUNS = Path(__file__).with_name("fork_runs.py")
 
 
 def go(root, seeds, flag="none", executor="inline", **more):
@@ -28,18 +31,31 @@ def go(root, seeds, flag="none", executor="inline", **more):
     return run_benchmark(made, seeds, root, flag=flag, executor=executor, **more)
 
 
-def in_a_fork(work):
-    """Start `work` in a copy of this process; returns its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
+@pytest.fixture
+def in_a_fork():
+    """Start a run of three seeds in a fork of a small process; returns the pid."""
+    with subprocess.Popen(
+        [sys.executable, FORK_RUNS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+
+        def start(root, flag):
+            server.stdin.write(f"{root} {flag}\n")
+            server.stdin.flush()
+            return int(server.stdout.readline())
+
+        yield start
+        server.stdin.close()
+
+
+def kill(pid):
+    """Kill it and wait until it is gone."""
     try:
-        os.setsid()
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        work()
-    finally:
-        os._exit(0)
+        os.kill(pid, signal.SIGKILL)
+        while True:
+            os.kill(pid, 0)
+            time.sleep(0.001)
+    except ProcessLookupError:
+        return
 
 
 def settled(root):
@@ -52,7 +68,7 @@ def settled(root):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills need fork")
-def test_sigkill_at_random_instants(tmp_path):
+def test_sigkill_at_random_instants(tmp_path, in_a_fork):
     began = time.monotonic()
     clean = go(tmp_path / "clean", [1, 2, 3], executor="process", workers=2).raw_digest
     whole = time.monotonic() - began
@@ -61,14 +77,9 @@ def test_sigkill_at_random_instants(tmp_path):
     for number in range(KILLS):
         root = tmp_path / f"run{number}"
         for flag in ("none", "resume"):  # the resume is killed too
-            pid = in_a_fork(
-                lambda root=root, flag=flag: go(
-                    root, [1, 2, 3], flag=flag, executor="process", workers=2
-                )
-            )
+            pid = in_a_fork(root, flag)
             time.sleep(rng.uniform(0.0, whole * (1.2 if flag == "none" else 0.7)))
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            kill(pid)
             states.add(str(settled(root)))
         assert go(root, [1, 2, 3], flag="resume").raw_digest == clean
         assert verify_run(root).ok

@@ -209,3 +209,20 @@ def test_a_run_on_a_closed_disk_is_named_with_its_path_and_the_way_out(program, 
         assert code == 1
         assert err[0].startswith(f"{tmp_path}: mkdir failed")
     rundir.validate_run_dir(run)
+
+
+def test_what_was_set_aside_is_information(program, make_run):
+    run = make_run()
+    assert program("validate", run)[2] == []
+    (run / ".zpml/quarantine/seed_1").mkdir(parents=True)
+    (run / ".zpml/crash.txt").write_text("KeyError")
+    code, out, err = program("validate", run, "--json")
+    assert code == 0
+    assert {f["path"] for f in json.loads(out)["findings"]} == {
+        ".zpml/quarantine",
+        ".zpml/crash.txt",
+    }
+    assert all(line.startswith("info unlisted .zpml/") for line in err)
+    code, out, _ = program("verify", run, "--recompute")
+    assert code == 0
+    assert "unchanged" in program("benchmark", run)[1]

@@ -7,6 +7,7 @@ only decides about where, how fast and how it looks stays outside it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from zeroproofml.report.contract.strict_json import digest
 from zeroproofml.report.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from zeroproofml.report.domains import Protocol
 
 MODES = ("contract", "smoke", "paper")

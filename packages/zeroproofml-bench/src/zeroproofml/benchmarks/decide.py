@@ -207,9 +207,11 @@ def _not_same(found: Situation) -> Decision:
 
 def _mend(found: Situation, asked: Request) -> str:
     if found.evidence_damage:
-        return "restore these files from a copy, or start a new run with another --out-root"
+        return "mend what zpml-report validate names, or start a new run with another --out-root"
     if asked.flag == "force":
         return "name these seeds too"
+    if not found.broken:
+        return "make these files again with zpml-report benchmark, or with --skip-complete-seeds"
     return "restore these files, or use --skip-complete-seeds to set them aside and run them again"
 
 

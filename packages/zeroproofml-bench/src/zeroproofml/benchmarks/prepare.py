@@ -145,7 +145,7 @@ def prepare(order: Order) -> Prepared:
     if path is None and order.flag == "resume":
         path, passed = search.newest(RESULTS / config["domain"], identity)
     if path is None:
-        path = RESULTS / config["domain"] / search.fresh_name(order.resolved, datetime.now(UTC))
+        path = search.fresh(RESULTS / config["domain"], order.resolved, datetime.now(UTC))
     _demand_place(path)
     found = look(path, identity)
     decision = decide(found.situation, request_of(order, path, found))

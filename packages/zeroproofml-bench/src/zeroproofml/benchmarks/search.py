@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zeroproofml.benchmarks.situation import Found, look
-from zeroproofml.report._fs import Tree
+from zeroproofml.report._fs import Tree, what_is
 from zeroproofml.report.errors import ReportError
 
 if TYPE_CHECKING:
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from zeroproofml.benchmarks.situation import Identity
 
 
-def fresh_name(resolved: Resolved, now: datetime) -> str:
-    """`run_<UTC yyyymmdd_hhmmss>_<first seven digits of config_hash>`."""
+def fresh(home: Path, resolved: Resolved, now: datetime) -> Path:
+    """`run_<UTC yyyymmdd_hhmmss>_<first seven digits of config_hash>` under `home`.
+
+    A second run in the same second gets `_2`, the next `_3`.
+    """
     digits = resolved.config_hash.removeprefix("sha256:")[:7]
-    return f"run_{now:%Y%m%d_%H%M%S}_{digits}"
+    name = f"run_{now:%Y%m%d_%H%M%S}_{digits}"
+    number, path = 1, home / name
+    while what_is(path) is not None:
+        number += 1
+        path = home / f"{name}_{number}"
+    return path
 
 
 def newest(home: Path, mine: Identity) -> tuple[Path | None, tuple[str, ...]]:

@@ -104,9 +104,6 @@ class FileStat:
     size: int
 
 
-_NAME_IT = "name the directory itself"
-
-
 def _kind(mode: int) -> NodeKind:
     if stat.S_ISREG(mode):
         return "file"
@@ -115,8 +112,8 @@ def _kind(mode: int) -> NodeKind:
     return "link" if stat.S_ISLNK(mode) else "other"
 
 
-def _unsafe(path: str, what: str) -> NoReturn:
-    raise FileInvalid(what, code="path_unsafe", path=path, hint="put the real file there")
+def _unsafe(path: str, what: str, mend: str = "put the real file there") -> NoReturn:
+    raise FileInvalid(what, code="path_unsafe", path=path, hint=mend)
 
 
 def _check_part(part: str, path: str) -> None:
@@ -175,7 +172,12 @@ class Tree:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        try:
+            self.path = Path(path)
+        except TypeError:
+            _unsafe(f"{path!r:.80}", "is no path", "give a string or a path")
+        if path == "":  # to the system an empty path is the folder where we are
+            _unsafe("''", "the path is empty", "name a directory")
         self.label = self.path.name or str(self.path)
         kind = self._root_kind()
         if kind is None:
@@ -184,7 +186,7 @@ class Tree:
         if kind != "dir":
             what = {"file": "a file", "link": "a link"}.get(kind, "a device, pipe or socket")
             msg = f"is {what}, not a directory"
-            raise FileInvalid(msg, code="path_unsafe", path=str(path), hint=_NAME_IT)
+            _unsafe(str(path), msg, "name the directory itself")
         for part in self.path.absolute().parts:
             if "\0" in part:
                 _unsafe(str(path), "has a NUL in its name")

@@ -96,6 +96,8 @@ def sealed_bytes(tree: Tree) -> Inspection:
         data = tree.read(MANIFEST, limit=MAX_BYTES)
         seen.manifest = Manifest.from_bytes(data, path=MANIFEST)
     except FileInvalid as error:
+        if error.code in ("schema_foreign", "schema_newer"):
+            seen.findings.clear()  # another contract gave these files their names
         seen.findings.append(error.finding())
         return seen
     if seen.manifest.to_bytes() != data:  # no digest covers its layout, so the layout is fixed
@@ -117,6 +119,11 @@ def _layout(tree: Tree, seen: Inspection) -> None:
         elif path == WORKSPACE:
             if kind != "dir":
                 seen.error("path_unsafe", path, "is not a directory", "remove it")
+                continue
+            for entry in tree.names(path):
+                if entry.name in _ASIDE:
+                    what = "was set aside by a writer, is no evidence and not read"
+                    seen.info("unlisted", f"{path}/{entry.name}", what)
         elif kind == "dir":
             directories.append(path)
         elif name in IGNORED:
@@ -136,6 +143,7 @@ def _layout(tree: Tree, seen: Inspection) -> None:
         seen.error("alias", second, f"is {first} on some systems", "rename one")
 
 
+_ASIDE = {"quarantine", "crash.txt"}
 _WORDS = {"link": "link", "other": "device, pipe or socket"}
 
 

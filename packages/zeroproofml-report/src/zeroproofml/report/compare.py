@@ -72,6 +72,9 @@ def compare_benchmark_runs(
     zeroproofml.report.errors.RunInvalid: no/such/run: no such directory; name another
     """
     target = _loaded(run)
+    if isinstance(baselines, str) or not isinstance(baselines, Iterable):
+        msg = f"baselines: {baselines!r:.80} is no list of runs"
+        raise UsageError(msg, hint="give a list, also of one")
     others = [_loaded(other) for other in baselines]
     made: list[BaselineComparison] = []
     found: list[Difference] = []

@@ -291,7 +291,7 @@ class BenchmarkRun:
         RunInvalid
             If the run has no result of that seed.
         """
-        if n not in self.raw.results:
+        if type(n) is not int or n not in self.raw.results:
             msg = f"has no result of seed {n!r:.40}"
             raise RunInvalid(msg, code="missing", path=self.path, hint="ask for a complete seed")
         return self.raw.results[n]
