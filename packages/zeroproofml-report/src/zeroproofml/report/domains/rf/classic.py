@@ -18,7 +18,7 @@ from zeroproofml.report.domains.ranking import mean, quantile, share
 from zeroproofml.report.domains.rf import device, members, responses
 from zeroproofml.report.domains.rf.devices import Curve, Devices
 from zeroproofml.report.domains.rf.responses import NO, Judged
-from zeroproofml.report.domains.rf.standard import definitions
+from zeroproofml.report.domains.rf.standard import aggregates, definitions, figures
 from zeroproofml.scm.cause import Cause
 
 if TYPE_CHECKING:
@@ -280,4 +280,6 @@ CLASSIC = packaged.load(
     lambda entries: definitions(entries, REGIMES),
     seed_metrics=seed_metrics,
     members=members.classic,
+    aggregates=aggregates,
+    figures=figures,
 )

@@ -13,6 +13,7 @@ from zeroproofml.report.domains.rf.metrics import arm_metrics
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from zeroproofml.report.rundir import RawRun
 
 BIN_WORDS = {
     "in": "Q 5 to 30, as trained",
@@ -53,10 +54,26 @@ def _expanded(
         yield name, MetricDefinition(bounds=tuple(entry["bounds"]), text=text, **rest)
 
 
+def aggregates(run: RawRun) -> dict[str, object]:
+    """The domain's derived files."""
+    from zeroproofml.report.domains.rf import pooled
+
+    return {**pooled.aggregates(run)}
+
+
+def figures(run: RawRun) -> list[Any]:
+    """The domain's figures; the drawing code is loaded only where something is drawn."""
+    from zeroproofml.report.figures import rf
+
+    return [*rf.figures(run)]
+
+
 STANDARD = packaged.load(
     "rf",
     "standard",
     lambda entries: definitions(entries, BIN_WORDS),
     seed_metrics=seed_metrics,
     members=members.standard,
+    aggregates=aggregates,
+    figures=figures,
 )

@@ -6,7 +6,7 @@ No number is derived from it. What is selected is a function of the stored array
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zeroproofml.report.domains.rf.answers import TestSet
     from zeroproofml.report.domains.rf.classic import TestRows
 
-    Tests = TestSet | TestRows
+    Tests: TypeAlias = TestSet | TestRows
 
 SCHEMA = "zeroproofml.rf_signal_traces"
 RULE = (
