@@ -301,15 +301,18 @@ def test_collapse_is_visible(smoke):
         result = json.loads((path / f"seed_{seed}/per_seed_result.json").read_text())["arms"]
         assert result["scm_original"]["metrics"]["swap_rate"] >= 0.2
         assert result["scm_original"]["metrics"]["collapse"] == 1
-    shown = laws.get("dose").declared_metrics
-    assert {"swap_rate", "collapse"} <= set(shown)
+    _, _, rest = (path / "RUN_REPORT.md").read_text().partition("**Mean over seeds.**")
+    first, _, _ = rest.partition("\n**")
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in first.splitlines()]
+    for metric in ("`swap_rate`", "`collapse`"):
+        assert [metric, "2", "`scm_original`"] in rows
 
 
 @pytest.mark.slow
 def test_process_and_inline_give_the_same_bytes(contract, tmp_path):
     made = config.resolve("dose")
     there = run_benchmark(made, [1], tmp_path / "run", executor="process")
-    assert there.raw_digest == verify_run(contract[0]).manifest.raw_digest
+    assert there.raw_digest == validate_run_dir(contract[0]).raw_digest
 
 
 @pytest.mark.slow
