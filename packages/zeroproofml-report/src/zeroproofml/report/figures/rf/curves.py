@@ -152,7 +152,7 @@ def magnitude(device: Device, title: str, view: View, caption: str = "magnitude,
 def phase(device: Device, title: str, view: View) -> Plate:
     """Phase in ° with whole turns removed against the truth; at ⊥ it starts anew.
 
-    Over the whole band, dashed lines show where each denominator is least, and how small.
+    Over the whole band, dashed lines show where each denominator is least, and how small it is.
     """
     x, inside = _places(device, view)
     true = unwrapped(device.truth, np.ones(len(x), dtype=bool), None)
@@ -173,7 +173,7 @@ def phase(device: Device, title: str, view: View) -> Plate:
         found = [("truth", TRUTH, device.least)]
         found += [(each.arm, each.style, each.least) for each in device.arms if each.least]
         for row, (name, style, (at, size)) in enumerate(found):
-            words = f"{name}: min abs Q {numbers.value(size)}"
+            words = f"{name} {numbers.value(size)}"
             guides.append(Reference(at, words, token=style.token, drop=15.0 * row))
     return line_plate(
         title,
@@ -288,6 +288,6 @@ def _told(plate: Plate, device: Device) -> Plate:
         if entry.arm is None:
             key += [entry, Key("")]
         else:
-            key += [entry, Key(words.get(name, "peak errors: Δ dB, Δω/hbw"))]
+            key += [entry, Key(words.get(name, "errors of the peak"))]
     rows = -(-len(key) // 2) - -(-len(plate.key) // 2)
     return replace(plate, key=tuple(key), height=plate.height + SIZE.key_row * rows)

@@ -54,7 +54,8 @@ def failed(source: Source, data: Mapping[str, Any]) -> Figure | NotDrawn:
         "aggregated/rf_failures.json",
     )
     caption = (
-        "r: predicted over true height of the highest peak. Washed out: r below 0.5. Invented: a "
+        "r: predicted over true height of the highest peak; hbw: its place, in half bandwidths off. "
+        "Washed out: r below 0.5. Invented: a "
         "maximum of 3 dB prominence that matches no true one, or r above 2. At most six of a kind: "
         "the worst of each arm in declared order, a device not yet shown; then the worst of the "
         f"rest. Black: truth. {'. '.join([*none, twin.basis])}."
@@ -72,10 +73,11 @@ def _plates(source: Source, examples: list[dict[str, Any]]) -> list[Plate]:
             arm = each["arm"]
             device = device_of(tests, each["device"], [arm], source.styles)
             q = numbers.value(1 / device.delta)
-            title = f"{_WORDS[each['kind']]}: {arm}, Q {q}"
+            group = next(name for name, mask in tests.groups.items() if mask[each["device"]])
+            title = f"{_WORDS[each['kind']]}: {arm}, {group}, Q {q}"
             about = (
-                f"r {numbers.value(each['ratio'])}, {numbers.difference(each['offset'])} half "
-                f"bandwidths off; seed {seed}, device {each['device']}; dB"
+                f"dB; r {numbers.value(each['ratio'])}, {numbers.difference(each['offset'])} hbw; "
+                f"seed {seed}, device {each['device']}"
             )
             made[place] = magnitude(device, title, "band", about)
     return [made[place] for place in range(len(examples))]

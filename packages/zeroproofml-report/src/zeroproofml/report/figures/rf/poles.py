@@ -29,6 +29,8 @@ ARMS = ("scm_rational", "rational_softplus", "scm_rational_abs", "two_stage", "i
 REACH = {"in": 2.0, "q100": 4.0, "q300": 10.0, "q1000": 30.0}
 """Half height of each window, in distances of the true pole from the axis."""
 _UNSTABLE = ArmStyle("fault", "circle", "")
+_SQUARE = SIZE.square_height + 72
+"""Height at which one unit is as long up as along."""
 
 
 class Found(NamedTuple):
@@ -133,16 +135,21 @@ def _window(
     return Plate(
         "Complex plane",
         SHORT[name] if name == "in" else f"Q {SHORT[name]}",
-        "(Im p − Im p_true) / abs(Re p_true)"
-        + (f"; {numbers.count(outside)} poles lie outside" if outside else ""),
+        "off in Im p, in abs(Re p_true)"
+        + (f"; {numbers.count(outside)} poles outside" if outside else ""),
         x,
         y,
-        SIZE.square_height + SIZE.key_row * -(-(len(arms) + 1) // 2),
+        _SQUARE + SIZE.key_row * -(-(len(arms) + 1) // 2),
         Account(len(found) + lost, len(shown), bottom={"too few poles": lost} if lost else {},
                 out_of_range=outside),
         marks=tuple(marks),
-        key=(*(Key(arm, source.styles[arm]) for arm in arms), Key("true", ArmStyle("ink", "cross", ""))),
+        key=(*(Key(arm, _open(source, arm)) for arm in arms), Key("true", ArmStyle("ink", "cross", ""))),
     )  # fmt: skip
+
+
+def _open(source: Source, arm: str) -> ArmStyle:
+    """How the key shows an arm whose poles are open circles."""
+    return ArmStyle(source.styles[arm].token, "ring", "")
 
 
 def _damping(source: Source, paths: dict[str, list[Array]]) -> Plate:
@@ -175,7 +182,7 @@ def _damping(source: Source, paths: dict[str, list[Array]]) -> Plate:
         "least damping that the arm says; thin: one seed",
         linear_axis([float(true.min()), float(true.max())], caption="true δ; ≤ 0: it oscillates"),
         y,
-        SIZE.square_height + SIZE.key_row * -(-(len(paths) + 1) // 2),
+        _SQUARE + SIZE.key_row * -(-(len(paths) + 1) // 2),
         Account(lanes, lanes - lost, bottom={"fault": lost} if lost else {}),
         tuple(lines),
         tuple(marks),
@@ -192,7 +199,7 @@ def _plane(source: Source, paths: dict[str, list[Array]]) -> Plate:
     true = device.poles(design, delta)
     learned = {arm: sections.poles(seeds[0]) for arm, seeds in paths.items()}
     held_x, held_y = list(true.real.ravel()), list(true.imag.ravel())
-    xs = linear_axis([2.5 * min(held_x), 2.5 * max(held_x)], caption="Re p")
+    xs = linear_axis([1.4 * min(held_x), 1.4 * max(held_x)], caption="Re p")
     ys = linear_axis([min(held_y) - 0.3, max(held_y) + 0.3])
     marks: list[Mark] = [Reference(0.0, "Re = 0", token="fault")]
     lanes = drawn = lost = 0
@@ -214,12 +221,12 @@ def _plane(source: Source, paths: dict[str, list[Array]]) -> Plate:
         f"Im p; seed {source.seeds[0]}",
         xs,
         ys,
-        SIZE.square_height + SIZE.key_row * -(-(len(paths) + 1) // 2),
+        _SQUARE + SIZE.key_row * -(-(len(paths) + 1) // 2),
         Account(lanes, drawn, bottom={"no pair": lost} if lost else {},
                 out_of_range=lanes - drawn - lost),
         tuple(lines),
         tuple(marks),
-        (*(Key(arm, source.styles[arm]) for arm in paths), Key("truth", TRUTH, line=True)),
+        (*(Key(arm, _open(source, arm)) for arm in paths), Key("truth", TRUTH, line=True)),
     )  # fmt: skip
 
 

@@ -91,8 +91,7 @@ def coverage_risk(source: Source, data: Mapping[str, Any]) -> Figure | NotDrawn:
         return NotDrawn(slug, "no arm that scores designs gave an answer")
     curves = [_curve(arm, source.styles[arm], data["risks"][arm], data) for arm in drawn]
     if data["best"]:
-        words = f"best order, {data['best_of']}"
-        curves.append(_curve(words, _BEST, {**data["best"], "chosen": None}, data))
+        curves.append(_curve("best order", _BEST, {**data["best"], "chosen": None}, data))
     plate = risk_plate(
         "lost devices among the accepted",
         "no steady state, or a relative error above −10 dB",
@@ -119,7 +118,7 @@ def coverage_risk(source: Source, data: Mapping[str, Any]) -> Figure | NotDrawn:
         "Devices are accepted from the highest score on: damping, distance to the training designs "
         "(knn_score), or a classifier that was given labelled oscillating designs (gate_score). "
         "Line: mean over seeds, pale: lowest to highest seed, large glyph: the threshold fixed in "
-        f"advance. {twin.basis}."
+        f"advance; dotted: {data['best_of']} with its losses in the best order. {twin.basis}."
     )
     return Figure(slug, "Coverage and risk", caption, (plate,), twin)
 
