@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from zeroproofml.benchmarks import config, threads
+from zeroproofml.benchmarks.domains.dose import data
 from zeroproofml.report import domains as laws
 from zeroproofml.report.domains import with_shared
 
@@ -32,3 +34,11 @@ def produced(silent):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def hundred():
+    """A hundred curves of every class."""
+    curves = data.draw("standard", 100, np.random.default_rng(5))
+    assert set(curves.label) == {0, 1, 2}
+    return curves

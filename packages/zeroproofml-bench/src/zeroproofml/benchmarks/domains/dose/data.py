@@ -147,7 +147,7 @@ def draw(
 
     >>> curves = draw("standard", 1000, np.random.default_rng(0))
     >>> np.bincount(curves.label).tolist()
-    [296, 301, 403]
+    [267, 299, 434]
     """
     return _LAWS[protocol](n, rng, stress)
 
