@@ -18,7 +18,7 @@ from zeroproofml.report.domains.ranking import mean, quantile, share
 from zeroproofml.report.domains.rf import device, members, responses
 from zeroproofml.report.domains.rf.devices import Curve, Devices
 from zeroproofml.report.domains.rf.responses import NO, Judged
-from zeroproofml.report.domains.rf.standard import aggregates, definitions, figures
+from zeroproofml.report.domains.rf.standard import definitions, derived, figures
 from zeroproofml.scm.cause import Cause
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from zeroproofml.report.domains.ranking import Array, Mask
     from zeroproofml.report.domains.rf.responses import Metrics
+    from zeroproofml.report.rundir import RawRun
 
 BAND = (0.1, 10.0)
 LENGTH = math.log(BAND[1] / BAND[0])
@@ -264,6 +265,13 @@ def _published(out: Metrics, answer: Answer, own: Array) -> None:
         unit = np.abs(answer.coefficients[:, 2]) * answer.scale
         least = answer.curve.denominator.min(axis=1) * unit
         out["published_denominator_min_abs_p50"] = quantile(least, 0.5)
+
+
+def aggregates(run: RawRun) -> dict[str, object]:
+    """The domain's derived files, and the table that puts the published numbers right."""
+    from zeroproofml.report.domains.rf import published
+
+    return {**derived(run), published.PATH: published.published(run)}
 
 
 def _no(like: Array) -> Array:

@@ -54,7 +54,7 @@ def _expanded(
         yield name, MetricDefinition(bounds=tuple(entry["bounds"]), text=text, **rest)
 
 
-def aggregates(run: RawRun) -> dict[str, object]:
+def derived(run: RawRun) -> dict[str, object]:
     """The domain's derived files."""
     from zeroproofml.report.domains.rf import pooled
 
@@ -74,6 +74,6 @@ STANDARD = packaged.load(
     lambda entries: definitions(entries, BIN_WORDS),
     seed_metrics=seed_metrics,
     members=members.standard,
-    aggregates=aggregates,
+    aggregates=derived,
     figures=figures,
 )

@@ -276,7 +276,16 @@ def peak_words(each: Shown) -> str:
         return each.refused
     if not np.isfinite(each.peak[1]):
         return "no peak"
-    return f"{numbers.difference(each.delta_db)} dB, {numbers.difference(each.offset)} hbw"
+    return f"{signed(each.delta_db)} dB, {signed(each.offset)} hbw"
+
+
+def signed(x: float) -> str:
+    """An error with its sign and at most two decimals, short enough for a key.
+
+    >>> signed(-0.0068), signed(9.571), signed(-437.2)
+    ('−0.01', '+9.57', '−437')
+    """
+    return f"{x:+.{0 if abs(x) >= 100 else 2}f}".replace("-", "−")
 
 
 def _told(plate: Plate, device: Device) -> Plate:

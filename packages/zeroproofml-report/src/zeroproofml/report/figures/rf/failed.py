@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zeroproofml.report.figures.plate import aligned
-from zeroproofml.report.figures.rf.curves import device_of, magnitude
+from zeroproofml.report.figures.rf.curves import device_of, magnitude, signed
 from zeroproofml.report.pages import numbers
 from zeroproofml.report.pages.model import Code, Column, Figure, NotDrawn, Table
 
@@ -74,10 +74,10 @@ def _plates(source: Source, examples: list[dict[str, Any]]) -> list[Plate]:
             device = device_of(tests, each["device"], [arm], source.styles)
             q = numbers.value(1 / device.delta)
             group = next(name for name, mask in tests.groups.items() if mask[each["device"]])
-            title = f"{_WORDS[each['kind']]}: {arm}, {group}, Q {q}"
+            title = f"{arm}, {group}, Q {q}"
             about = (
-                f"dB; r {numbers.value(each['ratio'])}, {numbers.difference(each['offset'])} hbw; "
-                f"seed {seed}, device {each['device']}"
+                f"{_WORDS[each['kind']]}: r {numbers.value(each['ratio'])}, "
+                f"{signed(each['offset'])} hbw; seed {seed}, device {each['device']}; dB"
             )
             made[place] = magnitude(device, title, "band", about)
     return [made[place] for place in range(len(examples))]
