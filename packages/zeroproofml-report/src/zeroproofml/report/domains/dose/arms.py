@@ -42,7 +42,7 @@ class Gauge:
         >>> round(Gauge(-7.0, 1.0).limit(0.4472136), 3), round(Gauge(0.0, 1.0).limit(0.025), 1)
         (2.0, 40.0)
         """
-        return self.scale * math.sqrt(max(0.0, 1.0 / (t * t) - 1.0))
+        return self.scale * math.sqrt(max(0.0, 1.0 / (t * t) - 1.0)) if t > 0 else math.inf
 
     def plain(self) -> dict[str, float | str]:
         """As it stands beside every stored threshold.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,8 @@ def limit(arm: DoseArm, point: Point) -> float | None:
     """
     if arm.gauge is None or point.number is None:
         return None
-    return arm.gauge.limit(point.number)
+    found = arm.gauge.limit(point.number)
+    return None if math.isinf(found) else found
 
 
 def diagnostics(arm: DoseArm, points: Mapping[str, Point]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -126,7 +128,7 @@ def _point(arm: DoseArm, point: Point) -> tuple[dict[str, Any], dict[str, str]]:
         endless = point.accept_all or point.refuse_all
         reasons["t"] = "infinite" if endless else "not_applicable"
     if made["tau_limit_decades"] is None:
-        unbounded = arm.gauge is not None and point.accept_all
+        unbounded = arm.gauge is not None and (point.accept_all or point.number is not None)
         reasons["tau_limit_decades"] = "infinite" if unbounded else "not_applicable"
     sizes = {"n_c": point.n_censored, "n_in": point.n_in_range}
     events = {"fp": point.false_numbers, "fn": point.refusals}

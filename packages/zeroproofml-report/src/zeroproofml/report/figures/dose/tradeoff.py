@@ -150,7 +150,7 @@ def _plate(
     beyond = sorted({entry["arm"] for entry in held} - set(drawn))
     key = [Key(arm, data.style(arm)) for arm in arms]
     if beyond:
-        key.append(Key(f"beyond the axes: {', '.join(beyond)}"))
+        key.append(Key(f"beyond: {', '.join(beyond)}"))
     return Plate(
         "Scatter plot",
         name.replace("_", " and "),
