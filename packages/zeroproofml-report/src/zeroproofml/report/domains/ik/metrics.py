@@ -59,7 +59,15 @@ def skill(residual: Array, best: Array) -> Value:
     >>> skill(np.array([0.5]), np.array([0.0])), skill(np.array([0.5]), np.array([1.0]))
     (0.5, 'degenerate')
     """
-    mine, floor = mean(residual), mean(best)
+    return skill_of_means(mean(residual), mean(best))
+
+
+def skill_of_means(mine: Value, floor: Value) -> Value:
+    """The same from the two means.
+
+    >>> skill_of_means(0.25, 0.0)
+    0.75
+    """
     if isinstance(mine, Null) or isinstance(floor, Null):
         return Null("empty_set")
     if 1 - floor < TINY:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroproofml.report import stats
-from zeroproofml.report.domains.ik.metrics import HARM, skill
+from zeroproofml.report.domains.ik.metrics import HARM, skill_of_means
 from zeroproofml.report.domains.ik.policies import outcomes
 from zeroproofml.report.domains.ik.rows import SETS, RobotRows, answer, thresholds
 from zeroproofml.report.domains.ranking import Null, mean, share
@@ -43,26 +43,28 @@ def seed_cells(
     cells = {}
     for robot in robots:
         rows = RobotRows(arrays, robot)
-        groups = strata(rows)
         ideal = rows.residual(answer(arrays, "ideal", robot, rows.kappa).y)
+        groups = {name: np.flatnonzero(mask) for name, mask in strata(rows).items()}
+        floors = {name: mean(ideal[chosen]) for name, chosen in groups.items()}
         for arm in arms:
             found = answer(arrays, arm, robot, rows.kappa)
             limits = thresholds(found, rows.cal, rows.regular, rows.det)
             for policy, outcome in outcomes(rows, found, limits, ideal).items():
-                for stratum, mask in groups.items():
-                    key = (arm, robot, stratum, policy)
-                    cells[key] = (int(np.count_nonzero(mask)), _quantities(outcome, mask, ideal))
+                for stratum, chosen in groups.items():
+                    made = _quantities(outcome, chosen, floors[stratum])
+                    cells[arm, robot, stratum, policy] = (len(chosen), made)
     return cells
 
 
-def _quantities(outcome: Outcome, mask: Mask, ideal: Array) -> dict[str, Value]:
-    residual = outcome.residual[mask]
+def _quantities(outcome: Outcome, chosen: Array, floor: Value) -> dict[str, Value]:
+    residual = outcome.residual[chosen]
+    average = mean(residual)
     return {
-        "residual": mean(residual),
-        "skill": skill(residual, ideal[mask]),
+        "residual": average,
+        "skill": skill_of_means(average, floor),
         "harm": share(residual > HARM),
-        "coverage": share(outcome.accepted[mask]),
-        "routed": share(outcome.routed[mask]),
+        "coverage": share(outcome.accepted[chosen]),
+        "routed": share(outcome.routed[chosen]),
     }
 
 

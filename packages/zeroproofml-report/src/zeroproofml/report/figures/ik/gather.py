@@ -137,14 +137,13 @@ def _place(xyz: Any, robot: str) -> Array:
 def _curves(score: Array, free: Array, best: Array) -> tuple[Array, Array]:
     """Mean residual by routed share, rows in order of the score and in the best order."""
 
+    kept, routed = np.zeros(len(free) + 1), np.zeros(len(free) + 1)
+    counts = [round(share * len(free)) for share in SHARES]
+
     def curve(order: Array) -> Array:
-        values = []
-        for share in SHARES:
-            residual = free.copy()
-            taken = order[: round(share * len(order))]
-            residual[taken] = best[taken]
-            values.append(float(mean(residual)))
-        return np.array(values)
+        np.cumsum(free[order][::-1], out=kept[1:])
+        np.cumsum(best[order], out=routed[1:])
+        return np.array([(routed[k] + kept[len(order) - k]) / len(order) for k in counts])
 
     own = np.argsort(score, kind="stable")
     return curve(own), curve(np.argsort(best - free, kind="stable"))
