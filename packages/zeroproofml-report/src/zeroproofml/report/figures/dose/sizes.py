@@ -9,7 +9,7 @@ from zeroproofml.report.figures.axes import Axis, Tick, log_axis, log_strip_axis
 from zeroproofml.report.figures.marks import Band, Glyph, Reference, Whisker
 from zeroproofml.report.figures.plate import Account, Key, Line, Plate
 from zeroproofml.report.figures.standard import DIRECTION, cell_words
-from zeroproofml.report.figures.style import SIZE
+from zeroproofml.report.figures.style import SIZE, ArmStyle
 from zeroproofml.report.pages import numbers
 from zeroproofml.report.pages.model import Code, Column, Figure, NotDrawn, Table
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from zeroproofml.report.contract import Cell as StoredCell
     from zeroproofml.report.figures.dose.gather import Gathered
     from zeroproofml.report.figures.marks import Mark
-    from zeroproofml.report.figures.style import ArmStyle
     from zeroproofml.report.pages.model import Cell
 
 BUDGET, UNDER_STRESS = "dose_budget", "dose_stress"
@@ -31,6 +30,7 @@ _SETS = {
 }
 _PAPER = "needs the training-size arms of paper mode"
 _ALLOWED = 0.01
+_BEST = ArmStyle("ink", "plus", "4 3")
 
 
 def budget(data: Gathered) -> Figure | NotDrawn:
@@ -117,7 +117,7 @@ def _sizes(data: Gathered, metric: str, families: dict[str, dict[int, str]]) -> 
     means = [data.cell(key, metric).mean for keys in families.values() for key in keys.values()]
     y = log_axis([m for m in (best, *means) if m is not None and m > 0] or [1.0])
     if best is not None and best > 0:
-        marks.append(Reference(best, "exact posterior", vertical=False))
+        marks.append(Reference(best, "", vertical=False))
     sizes = sorted({n for each in families.values() for n in each})
     drawn = lost = 0
     for index, (family, keys) in enumerate(families.items()):
@@ -133,6 +133,9 @@ def _sizes(data: Gathered, metric: str, families: dict[str, dict[int, str]]) -> 
                 marks += _bar(found, n * shift, style, y)
                 marks.append(Glyph(n * shift, value, style, f"{key}: {numbers.value(value)}", 4.5))
         lines.append(Line(tuple(points), style, family))
+    entries = [Key(family, data.style(family), line=True) for family in families]
+    if best is not None:
+        entries.append(Key("exact posterior", _BEST, line=True))
     definition = data.law.metrics[metric]
     x = log_axis(sizes)
     ticks = tuple(Tick(float(n), numbers.count(n)) for n in sizes)
@@ -142,11 +145,11 @@ def _sizes(data: Gathered, metric: str, families: dict[str, dict[int, str]]) -> 
         f"{definition.unit or 'cost'}, log scale",
         Axis(x.low / 1.15, x.high * 1.15, ticks, "training curves, log scale", log=True),
         y,
-        SIZE.lines_height + SIZE.key_row * -(-len(families) // 2),
-        Account(drawn + lost, drawn, bottom={"no value": lost} if lost else {}),
+        SIZE.lines_height + SIZE.key_row * -(-len(entries) // 2),
+        Account(drawn + lost, drawn, bottom={"not on a log axis": lost} if lost else {}),
         tuple(lines),
         tuple(marks),
-        tuple(Key(family, data.style(family), line=True) for family in families),
+        tuple(entries),
         DIRECTION[definition.direction],
     )
 
@@ -155,9 +158,10 @@ def _stressed(data: Gathered, metric: str, arms: Sequence[str]) -> Plate:
     name = f"{metric}_safety"
     cells = {(arm, w): data.cell(arm, f"{w}{name}") for arm in arms for w in _SETS}
     means = [found.mean for found in cells.values() if found.mean is not None]
-    y, edge = log_strip_axis([m for m in means if m > 0] + [_ALLOWED])
+    allowed = [_ALLOWED] if metric == "fp_cens" else []
+    y, edge = log_strip_axis([m for m in means if m > 0] + allowed or [1.0])
     marks: list[Mark] = [Band(None, None, None, edge, hatch="sem")]
-    marks.append(Reference(_ALLOWED, "1 %", vertical=False))
+    marks += [Reference(line, "1 %", vertical=False) for line in allowed]
     lines, drawn = [], 0
     for index, arm in enumerate(arms):
         shift = 0.8 * ((index + 0.5) / len(arms) - 0.5)
