@@ -110,7 +110,7 @@ def test_quadrature_and_peak_agree_with_a_fine_grid():
         peaks.append(10 * np.log10(power.max(axis=1)))
     assert np.abs(energies[0] - energies[1]).max() < 0.05
     assert np.abs(peaks[0] - peaks[1]).max() < 0.05
-    assert test["weight"].sum(axis=1) == pytest.approx(device.LOG_BAND, rel=1e-12)
+    assert test["weight"].sum(axis=1) == pytest.approx(device.LOG_BAND, rel=1e-7)
 
 
 @given(st.lists(st.floats(0.2, 5.0), min_size=2, max_size=20))
@@ -138,8 +138,20 @@ def test_the_frozen_test_set_has_the_packaged_digest(mode):
     assert (made["delta"][made["set"] == 5] == 0).all()
 
 
-@pytest.mark.parametrize("salt", ["0", "4242"])
-def test_frozen_bytes_in_another_process(salt):
+KERNELS = "AVX512F,AVX512CD,AVX512_SKX,AVX512_CLX,AVX512_CNL,AVX512_ICL,AVX512_SPR,X86_V4"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"PYTHONHASHSEED": "0"},
+        {"PYTHONHASHSEED": "4242"},
+        # Another processor's exponential and eigenvalues: the last bits differ, the set does not.
+        {"NPY_DISABLE_CPU_FEATURES": KERNELS, "OPENBLAS_CORETYPE": "Prescott"},
+    ],
+    ids=["hash0", "hash4242", "kernels"],
+)
+def test_frozen_bytes_in_another_process(elsewhere):
     code = (
         "from zeroproofml.benchmarks.domains.rf import data\n"
         "from zeroproofml.report.contract.arrays import array_digest\n"
@@ -147,7 +159,7 @@ def test_frozen_bytes_in_another_process(salt):
     )
     out = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": salt},
+        env={**os.environ, **elsewhere},
         capture_output=True,
         text=True,
         check=True,

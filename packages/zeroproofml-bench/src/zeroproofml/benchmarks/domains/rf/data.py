@@ -36,6 +36,7 @@ IDENT_POINTS = 128
 _CENTRE = np.array([0.0, 0.0, 0.0, 0.11, 0.03])
 _SPREAD = np.array([1.0, 1.0, 1.0, 0.045, 0.06])
 _LOG_SPREAD = 0.93
+_DESIGN_DIGITS, _GRID_DIGITS = 12, 9
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float, shape: Any) -> Array:
@@ -107,8 +108,7 @@ def draw(rng: np.random.Generator, n: int, q: tuple[float, float] | str) -> Desi
         delta = -log_uniform(rng, *UNSTABLE, n)
     else:
         delta = 1.0 / log_uniform(rng, *q, n)
-    g = (u - delta) / (1 + 0.25 * x[:, 0])
-    return Designs(np.column_stack([x, u, g]), delta)
+    return _designs(x, u, delta)
 
 
 def noisy(rng: np.random.Generator, clean: Array, sigma: float) -> Array:
@@ -158,6 +158,8 @@ def frozen(sizes: Mapping[str, int]) -> dict[str, Array]:
 
     ``sizes`` holds the devices per bin as ``stable``, ``neg``, ``axis``. Returns ``design`` (n, 5),
     ``delta`` (n,), ``set`` uint8 (n,) with codes 0 … 5, ``omega`` and ``weight`` (n_stable, 288).
+    Numbers are rounded far below what they mean, so that the digest of the set does not hang on the
+    last bit of a processor's logarithm.
 
     >>> made = frozen({"stable": 2, "neg": 1, "axis": 1})
     >>> made["set"].tolist(), made["omega"].shape
@@ -168,19 +170,30 @@ def frozen(sizes: Mapping[str, int]) -> dict[str, Array]:
     for code, q in enumerate(laws):
         kind = q if isinstance(q, str) else "stable"
         rng = _rng(seeding.FROZEN, "data.test", code)
-        parts.append(draw(rng, FULL[kind], q).first(sizes[kind]))
+        parts.append(_rounded(draw(rng, FULL[kind], q).first(sizes[kind])))
         codes.append(np.full(sizes[kind], code, dtype=np.uint8))
     design = np.concatenate([part.design for part in parts])
     delta = np.concatenate([part.delta for part in parts])
     stable = 4 * sizes["stable"]
-    omega = device.grid(device.poles(design[:stable], delta[:stable]))
+    omega = np.round(device.grid(device.poles(design[:stable], delta[:stable])), _GRID_DIGITS)
     return {
         "design": design,
         "delta": delta,
         "set": np.concatenate(codes),
         "omega": omega,
-        "weight": device.weights(omega),
+        "weight": np.round(device.weights(omega), _GRID_DIGITS),
     }
+
+
+def _rounded(made: Designs) -> Designs:
+    """The same devices with u and δ rounded; g follows from them without a further function."""
+    x, u = made.design[:, :3], np.round(made.design[:, 3], _DESIGN_DIGITS)
+    return _designs(x, u, np.round(made.delta, _DESIGN_DIGITS))
+
+
+def _designs(x: Array, u: Array, delta: Array) -> Designs:
+    g = (u - delta) / (1 + 0.25 * x[:, 0])
+    return Designs(np.column_stack([x, u, g]), delta)
 
 
 def ident_omega() -> Array:
