@@ -14,6 +14,7 @@ import numpy as np
 
 from zeroproofml.report.domains.rf import device, members, sections
 from zeroproofml.report.domains.rf.devices import Curve, Devices
+from zeroproofml.report.domains.rf.peaks import amplitude
 from zeroproofml.report.errors import FileInvalid
 from zeroproofml.scm.cause import FAULT, Cause
 
@@ -263,8 +264,7 @@ def divided_curve(stable: Devices, head: Array, epsilon: float) -> Curve:
 
 
 def _modulus(head: Array, omega: Array) -> Array:
-    size: Array = np.abs(sections.tuples(head, omega)[1])
-    return size
+    return amplitude(sections.tuples(head, omega)[1])
 
 
 def faults(cause: Array) -> Mask:

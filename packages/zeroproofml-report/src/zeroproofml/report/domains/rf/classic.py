@@ -17,6 +17,7 @@ from zeroproofml.report.domains import ArmMetrics, packaged
 from zeroproofml.report.domains.ranking import mean, quantile, share
 from zeroproofml.report.domains.rf import device, members, responses
 from zeroproofml.report.domains.rf.devices import Curve, Devices
+from zeroproofml.report.domains.rf.peaks import amplitude
 from zeroproofml.report.domains.rf.responses import NO, Judged
 from zeroproofml.report.domains.rf.standard import definitions, derived, figures
 from zeroproofml.scm.cause import Cause
@@ -193,7 +194,7 @@ def quotient(
     """
     c, a1, a0 = (part[:, None] for part in coefficients.T)
     below = scale * (a0 - omega * omega + 1j * a1 * omega)
-    size = np.abs(below)
+    size = amplitude(below)
     if epsilon:
         made = scale * c * np.conj(below) / (size * size + epsilon * epsilon)
         return made, size / scale, _no(omega)
@@ -239,7 +240,7 @@ def arm_metrics(tests: TestRows, arm: str) -> Metrics:
         found, there = poles(answer.coefficients)
     responses.pole_metrics(out, tests.devices.poles, found, there, regimes)
     target = tests.target.astype(np.complex128)
-    own, zero = np.abs(answer.values - target) ** 2, np.abs(target) ** 2
+    own, zero = amplitude(answer.values - target) ** 2, np.abs(target) ** 2
     refused = answer.value_cause != 0
     for name, group in regimes.items():
         key = "in_band" if name == "in" else name

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zeroproofml.report.domains.rf.peaks import PROMINENCE, decibels, highest, maxima, unmatched
+from zeroproofml.report.domains.rf.peaks import (
+    PROMINENCE,
+    amplitude,
+    decibels,
+    highest,
+    maxima,
+    unmatched,
+)
 
 if TYPE_CHECKING:
     from zeroproofml.report.domains.ranking import Array, Mask
@@ -98,7 +105,7 @@ class Curve:
     @cached_property
     def square(self) -> Array:
         """Σ q·abs(Ĥ − H)² (n,), payload 0 at ⊥ lanes."""
-        apart = np.abs(self.response - self.devices.truth) ** 2
+        apart = amplitude(self.response - self.devices.truth) ** 2
         total: Array = np.sum(self.devices.weight * apart, axis=1)
         return total
 

@@ -11,6 +11,7 @@ from zeroproofml.report.domains.rf import members, responses, scores, sections
 from zeroproofml.report.domains.rf.answers import NEVER, faults
 from zeroproofml.report.domains.rf.device import LOG_BAND
 from zeroproofml.report.domains.rf.devices import Curve
+from zeroproofml.report.domains.rf.peaks import amplitude
 from zeroproofml.report.domains.rf.responses import NO, Judged
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def _division(out: Metrics, tests: TestSet, answer: Answer, arm: str) -> None:
     omega = tests.devices.omega
     plain = sections.divide(*sections.tuples(answer.sections[: tests.count], omega))
     use = (answer.lane_cause == 0) & (plain.cause == 0) & (plain.response != 0)
-    apart = np.abs(answer.curve.response[use] - plain.response[use]) / np.abs(plain.response[use])
+    strict, plainly = answer.curve.response[use], plain.response[use]
+    apart = amplitude(strict - plainly) / amplitude(plainly)
     out["division_gap_max"] = float(apart.max()) if len(apart) else Null("empty_set")
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FLOOR = 1e-6
 """Smallest amplitude that is told apart from none: −120 dB."""
+LARGEST = 1e100
+"""Amplitudes beyond count as this one, so that no square of a finite answer is infinite."""
 PROMINENCE = 3.0
 """Least height, in dB, of a predicted maximum above the saddle to a higher one."""
 _ROUNDING = 1e-6
@@ -39,13 +41,24 @@ class Maximum(NamedTuple):
     prominence: float
 
 
+def amplitude(z: Array) -> Array:
+    """abs z, at most 1e100.
+
+    >>> amplitude(np.array([3 + 4j, 1e308 + 1e308j])).tolist()
+    [5.0, 1e+100]
+    """
+    with np.errstate(over="ignore"):
+        size: Array = np.minimum(np.abs(z), LARGEST)
+    return size
+
+
 def decibels(response: Array, bottom: Array | None = None) -> Array:
     """20·log10 of the amplitude, not below −120; −inf on the lanes of ``bottom``.
 
     >>> decibels(np.array([10.0, 0.0, 1.0]), np.array([False, False, True])).tolist()
     [20.0, -120.0, -inf]
     """
-    db: Array = 20 * np.log10(np.maximum(np.abs(response), FLOOR))
+    db: Array = 20 * np.log10(np.maximum(amplitude(response), FLOOR))
     return db if bottom is None else np.where(bottom, -np.inf, db)
 
 

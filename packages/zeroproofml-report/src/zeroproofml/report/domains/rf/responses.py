@@ -13,6 +13,7 @@ import numpy as np
 
 from zeroproofml.report.domains.ranking import Null, mean, quantile, share
 from zeroproofml.report.domains.rf.devices import pole_error
+from zeroproofml.report.domains.rf.peaks import FLOOR, amplitude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def highest_peak(out: Metrics, answer: Judged, groups: Groups) -> None:
     told = seen & (curve.response[rows, lane] != 0)
     lanes = devices.in_peak & (answer.lane_cause == 0)
     count = np.count_nonzero(lanes, axis=1)
-    size = np.maximum(np.abs(curve.response), 1e-6) / np.abs(devices.truth)
+    size = np.maximum(amplitude(curve.response), FLOOR) / np.abs(devices.truth)
     square = np.sum(np.where(lanes, (20 * np.log10(size)) ** 2, 0.0), axis=1)
     band = np.sqrt(square / np.maximum(count, 1))
     for name, group in groups.items():
