@@ -11,6 +11,12 @@ import pytest
 from zeroproofml.report import domains
 from zeroproofml.report.domains.rf import device, members, sections
 
+
+def pytest_addoption(parser):
+    """``pytest tests/report/rf --update-golden`` writes the golden plates again; review the diff."""
+    parser.addoption("--update-golden", action="store_true", help="write the RF golden plates")
+
+
 SETTINGS = {"stable": 20, "neg": 12, "axis": 6, "ident": 8, "ident_clean": 2, "representatives": 3}
 Q = ((5, 30), (30, 100), (100, 300), (300, 1000))
 

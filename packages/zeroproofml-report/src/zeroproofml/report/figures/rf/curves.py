@@ -266,7 +266,8 @@ def _peaks(device: Device, view: View, x_axis: Axis, y_axis: Axis) -> list[Mark]
         )
     for row, each in enumerate(e for e in device.arms if e.refused):
         words = f"{each.arm} {each.refused}"
-        marks.append(Label(x_axis.low, y_axis.low, words, dx=4, dy=-6.0 - 15 * row))
+        above = SIZE.rug_row * len(device.arms) + 6.0 + 15.0 * row
+        marks.append(Label(x_axis.low, y_axis.low, words, dx=4, dy=-above))
     return marks
 
 
