@@ -56,6 +56,17 @@ def test_a_perfect_arm_is_chosen_everywhere_and_alone_on_every_front(derived):
     assert 0 < exact[1] < 0.01
 
 
+def test_the_thresholds_of_a_chosen_tuple_arm_come_with_their_gauge(derived):
+    chosen, _, _ = derived({"scm_oriented": "perfect", "bayes_oracle": "good"})
+    for preset in chosen.values():
+        assert preset["arm"] == "scm_oriented"
+        assert preset["gauge"] == {"center": -7.0, "scale": 1.0, "unit": "log10 mol/L"}
+        for point in preset["thresholds"]:
+            if point["t"] is not None:
+                limit = (1 / point["t"] ** 2 - 1) ** 0.5
+                assert point["tau_limit_decades"] == pytest.approx(limit)
+
+
 def test_an_arm_that_refuses_everything_is_chosen_by_none(derived):
     chosen, found, _ = derived()
     for preset in chosen.values():
@@ -246,6 +257,15 @@ def test_clear_needs_an_interval_that_excludes_zero_and_none_against():
     made = {p.name[0]: p for p in place(lower, values, {})}
     assert made["b"].dominated_by == ("a", "")
     assert made["b"].clear
+    # Equal means that are exactly equal speak for neither; one that is worse speaks against.
+    values["b", ""][1] = [0.1 + 1e-9] * 5
+    values["a", ""][0] = [0.2 - 1e-9 + 10 * x for x in noise]
+    values["b", ""][0] = [0.2] * 5
+    made = {p.name[0]: p for p in place(lower, values, {})}
+    assert (made["b"].status, made["b"].clear) == ("dominated", True)
+    values["b", ""][1] = [0.1 + 1e-9 + x for x in noise]
+    made = {p.name[0]: p for p in place(lower, values, {})}
+    assert (made["b"].status, made["b"].clear) == ("dominated", False)
 
 
 def test_a_published_point_enters_its_front_once(derived):

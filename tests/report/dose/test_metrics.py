@@ -45,11 +45,12 @@ def test_the_decode_rule(make):
     assert accept(made, float(np.nextafter(score[1], np.float32(1)))).tolist()[:2] == [True, False]
 
 
-def test_a_wider_copy_of_a_score_moves_no_lane(make):
-    """0.1 rounds up to float32; as a double it lies below its own float32 copy."""
-    made = make.answer([0.1], [1.0], [-7.0])
-    assert float(made.score[0]) != 0.1
-    assert accept(made, 0.1).all()
+@pytest.mark.parametrize("t", [0.1, 0.7])
+def test_a_wider_copy_of_a_score_moves_no_lane(make, t):
+    """As a double 0.1 lies below its own float32 copy, and 0.7 above."""
+    made = make.answer([t], [1.0], [-7.0])
+    assert float(made.score[0]) != t
+    assert accept(made, t).all()
     assert accept(made, float(made.score[0])).all()
 
 
@@ -307,6 +308,12 @@ def test_class_sets_keep_their_coverage(make, world):
     assert found["coverage_in_range"] == pytest.approx(0.95, abs=0.02)
     assert found["coverage_censored"] == pytest.approx(0.95, abs=0.02)
     assert min(found["empty"], found["ambiguous"]) == 0
+    # 39 of each class: the second lowest of one and the second highest of the other.
+    y, score = curves([1] * 39 + [0] * 39), np.r_[np.arange(39), np.arange(39) - 30.0]
+    given_ = make.answer(score, score, score)
+    probe = make.answer([0.9, 1, 7, 7.1], np.ones(4), np.ones(4))
+    made = conformal.class_sets((y, given_), (curves([1, 1, 0, 0]), probe))
+    assert (made["coverage_in_range"], made["coverage_censored"]) == (0.5, 0.5)
     tiny = (curves([1, 0]), make.answer([1, 0], [1, -1], [-7, -7]))
     assert conformal.class_sets(tiny, tiny)["ambiguous"] == 1
 

@@ -126,6 +126,7 @@ def _preset(run: RawRun, gathered: Gathered, preset: Preset) -> dict[str, Any]:
         "arm": winner,
         "calibration": ranking[0].mean,
         "indistinguishable": presets.indistinguishable(preset, ranking, own, planned),
+        "gauge": None if (gauge := known[winner].gauge) is None else gauge.plain(),
         "test": _test(gathered, winner, preset.name),
         "thresholds": [gathered.points[winner, preset.name][seed] for seed in planned],
         "if_chosen_on_test": _optimism(preset, on_test, winner),

@@ -25,7 +25,7 @@ _AT = {
     **{suffix: name.replace("_", "-") + " threshold" for suffix, name in metrics.SUFFIXES.items()},
     "_published": "published decision",
 }
-_STRESS_WORDS = {"noise2": "noise doubled", "outlier": "2 % outliers"}
+_STRESS_WORDS = {"noise2": "noise ×2", "outlier": "outliers"}
 
 
 def seed_metrics(
