@@ -185,6 +185,7 @@ def sweep(tests: TestSet, head: Array) -> dict[str, list[float | None]]:
 def at_coverage(lost: Array, ranked: Array) -> list[float]:
     """Risk at each of `COVERAGE`, of devices accepted in this order.
 
+    >>> import numpy as np
     >>> at_coverage(np.array([1.0, 0.0]), np.array([1, 0]))[9::10]
     [0.0, 0.5]
     """
