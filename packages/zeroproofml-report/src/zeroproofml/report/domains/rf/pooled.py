@@ -31,7 +31,7 @@ _RATES = ("recall_neg", "recall_axis", *(f"false_bottom_{name}" for name in memb
 _last: list[tuple[RawRun, dict[str, dict[str, Any]]]] = []
 
 
-def tests_of(run: RawRun, seed: int) -> TestSet | TestRows:
+def open_seed(run: RawRun, seed: int) -> TestSet | TestRows:
     """The test devices of one seed under the run's protocol."""
     settings = cast("Any", run.config.settings)
     arrays = run.arrays(seed)
@@ -59,7 +59,7 @@ def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
 def _made(run: RawRun) -> dict[str, dict[str, Any]]:
     pooled = Pooled()
     for seed in sorted(run.results):
-        pooled.add(tests_of(run, seed), answering(run, seed), seed)
+        pooled.add(open_seed(run, seed), answering(run, seed), seed)
     out = {FAILURES: {**_head(run, "rf_failures"), **pooled.failed()}}
     if run.config.protocol.name == "standard":
         out[REFUSAL] = {**_head(run, "rf_refusal"), **pooled.refused()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zeroproofml.report.domains.rf.pooled import answering, tests_of
+from zeroproofml.report.domains.rf.pooled import answering, open_seed
 from zeroproofml.report.domains.rf.standard import BIN_WORDS
 from zeroproofml.report.figures.standard import arm_styles
 from zeroproofml.report.figures.style import ArmStyle
@@ -40,7 +40,7 @@ class Source:
     def tests(self, seed: int) -> TestSet | TestRows:
         """Test devices and answers of a seed."""
         if seed not in self._open:
-            self._open = {seed: tests_of(self.run, seed)}
+            self._open = {seed: open_seed(self.run, seed)}
         return self._open[seed]
 
     def arms(self, seed: int) -> list[str]:
