@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from zeroproofml.scm.errors import SCMTypeError
-from zeroproofml.scm.formulas._arrays import is_complex, largest_part, quiet
+from zeroproofml.scm.formulas._arrays import is_complex, largest_part, not_finite, quiet
 
 __all__ = [
     "GradientPolicy",
@@ -115,10 +115,10 @@ def apply_policy(g: Any, mask: Any, policy: GradientPolicy, *, xp: Any) -> Any:
     if policy is GradientPolicy.REJECT:
         return xp.zeros_like(xp.where(mask, 0.0, g))
     if policy is GradientPolicy.PROJECT:
-        return xp.where(mask | ~xp.isfinite(g), 0.0, g)
+        return xp.where(mask | not_finite(g), 0.0, g)
     if not is_complex(g):
         return xp.where(mask | xp.isnan(g), 0.0, xp.clip(g, -1.0, 1.0))
-    gone = mask | ~xp.isfinite(g)
+    gone = mask | not_finite(g)
     g = xp.where(gone, 0.0, g)
     part = largest_part(g, xp=xp)  # the modulus itself may overflow
     scaled = g / xp.where(part > 1.0, part, 1.0)

@@ -116,7 +116,8 @@ class _Polynomial(torch.autograd.Function):
         chebyshev, degree = ctx.chebyshev, c.shape[-1] - 1
         size = grad.abs()  # not detached: torch's older vmap, used by is_grads_batched, cannot
         # A non-finite cotangent is the caller's: it goes on as it is.
-        off = ~torch.isfinite(_growth(x.detach(), size, degree, chebyshev)) & torch.isfinite(size)
+        growth = _growth(x.detach(), size, degree, chebyshev)
+        off = (growth - growth != 0) & (size - size == 0)  # v - v is NaN iff v is not finite
         x = torch.where(off, 0.0, x)
         grad = torch.where(off, 0.0, grad)
         by_c = by_x = None
@@ -153,4 +154,4 @@ class _Polynomial(torch.autograd.Function):
 
 def _finite(value: Tensor) -> Tensor:
     """A derivative that is not representable makes its lane a constant."""
-    return torch.where(torch.isfinite(value), value, 0.0)
+    return torch.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0)

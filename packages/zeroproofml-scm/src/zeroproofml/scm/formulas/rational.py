@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from zeroproofml.scm.formulas._arrays import finite_number, identity, quiet, quotient
+from zeroproofml.scm.formulas._arrays import (
+    finite_number,
+    identity,
+    not_finite,
+    quiet,
+    quotient,
+)
 from zeroproofml.scm.formulas.basis import Basis, basis_matrix, evaluate
 from zeroproofml.scm.formulas.strict import round_threshold
 
@@ -86,7 +92,7 @@ def rational(
     """
     finite_number(singular_epsilon, "singular_epsilon")
     stop = stop_gradient or identity
-    absent = ~xp.isfinite(x) if mask is None else mask | ~xp.isfinite(x)
+    absent = not_finite(x) if mask is None else mask | not_finite(x)
     point = xp.where(absent, 0.0, x if kernels else stop(x))
     if kernels is not None:
         P, Q = kernels.evaluate(numerator, point), kernels.evaluate(denominator, point)
@@ -94,7 +100,7 @@ def rational(
         P = evaluate(stop(numerator), point, basis, xp=xp)
         Q = evaluate(stop(denominator), point, basis, xp=xp)
     p, q = (stop(P), stop(Q)) if kernels else (P, Q)
-    broken = absent | ~xp.isfinite(p) | ~xp.isfinite(q)
+    broken = absent | not_finite(p) | not_finite(q)
     distance = xp.abs(q)
     undefined = broken | (q == 0) | (distance < round_threshold(singular_epsilon, distance.dtype))
     if kernels is not None:
@@ -109,7 +115,7 @@ def rational(
     cotangent = xp.where(cotangent < 1, 1.0, cotangent)  # P and Q are results too
     degree = max(numerator.shape[-1], denominator.shape[-1]) - 1
     growth = _coefficient_growth(point, cotangent, degree, basis, xp=xp)
-    constant = broken | ~xp.isfinite(growth)
+    constant = broken | not_finite(growth)
     point = xp.where(constant, 0.0, x)
     P0, Q0 = xp.where(broken, 0.0, P), xp.where(broken, 0.0, Q)
     P = xp.where(constant, P0, evaluate(numerator, point, basis, xp=xp))
