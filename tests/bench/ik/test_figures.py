@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from zeroproofml.report.domains.ik import strata
 from zeroproofml.report.domains.ik.rows import decode, tuple_score
 from zeroproofml.report.figures import heat, ik
 from zeroproofml.report.figures.sheet import sheet
@@ -41,7 +42,7 @@ def case(produced, law):
 
 
 def drawn(run):
-    made = ik.figures(run)
+    made = ik.figures(run, strata.aggregates(run))
     assert [each.slug for each in made] == SLUGS
     for figure in made:
         if isinstance(figure, Figure):

@@ -33,7 +33,7 @@ def derived(world, run_of):
     def build(behaviours=ARMS, seeds=SEEDS, change=lambda seed, arrays: arrays, **more):
         by_seed = {seed: change(seed, world(behaviours, seed)) for seed in seeds}
         run = run_of(by_seed, list(behaviours), **more)
-        made = aggregates.numbers(run)
+        made = aggregates.aggregates(run)
         return made[operating.PATH]["presets"], made[fronts.PATH]["fronts"], run
 
     return build

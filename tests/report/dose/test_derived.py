@@ -50,7 +50,7 @@ def whole(world, run_of):
 
 
 def drawn(run):
-    made = dose.figures(run)
+    made = dose.figures(run, aggregates.aggregates(run))
     assert [each.slug for each in made] == SLUGS
     for figure in made:
         if isinstance(figure, Figure):
@@ -144,7 +144,7 @@ def test_the_grid_of_a_score_runs_to_one():
 
 def test_sweeps_count_what_a_threshold_would_do(whole):
     run = whole(stress=())
-    made = aggregates.numbers(run)[diagnostics.PATH]["arms"]
+    made = aggregates.aggregates(run)[diagnostics.PATH]["arms"]
     for arm in ("scm_oriented", "hill_fit"):
         arrays = run.arrays(1)
         score = arrays[f"{arm}__test_score"]
@@ -175,7 +175,7 @@ def test_histograms_hold_every_lane_and_zeros_stand_apart(whole):
         return out
 
     run = whole(seeds=(1,), stress=(), change=with_zeros)
-    made = aggregates.numbers(run)[diagnostics.PATH]["arms"]["scm_oriented"]["q_histogram"]
+    made = aggregates.aggregates(run)[diagnostics.PATH]["arms"]["scm_oriented"]["q_histogram"]
     n = len(run.arrays(1)["data__test__label"])
     label, flat = (run.arrays(1)[f"data__test__{k}"] for k in ("label", "no_effect"))
     sizes = {"all": n, "in_range": (label == 1).sum(), "below": (label == 0).sum()}
@@ -190,14 +190,16 @@ def test_histograms_hold_every_lane_and_zeros_stand_apart(whole):
     assert made["faults"]["all"] == 3
     assert len(made["log"]["all"]) == 17
     assert len(made["linear"]["all"]) == 50
-    figure = {each.slug: each for each in dose.figures(run)}["dose_q_histogram"]
+    figure = {each.slug: each for each in dose.figures(run, aggregates.aggregates(run))}[
+        "dose_q_histogram"
+    ]
     assert "zero" in figure.plates[0].account.bottom
     assert "0, ⊥" in words(figure)
 
 
 def test_borderline_lanes_are_the_nearest_ones_with_reasons(whole):
     run = whole(stress=())
-    data = aggregates.numbers(run)[diagnostics.PATH]["arms"]["two_stage"]
+    data = aggregates.aggregates(run)[diagnostics.PATH]["arms"]["two_stage"]
     lanes = data["borderline"]
     assert len(lanes) == 20
     margins = [abs(lane["margin"]) for lane in lanes]
@@ -218,7 +220,7 @@ def test_borderline_lanes_are_the_nearest_ones_with_reasons(whole):
 
 def test_confusion_counts_every_curve(whole):
     run = whole(stress=())
-    for arm in aggregates.numbers(run)[diagnostics.PATH]["arms"].values():
+    for arm in aggregates.aggregates(run)[diagnostics.PATH]["arms"].values():
         counts = np.array(arm["confusion"]["counts"])
         assert counts.sum() == 2 * len(run.arrays(1)["data__test__label"])
         assert np.allclose([sum(row) for row in arm["confusion"]["row_shares"]], 1)
@@ -226,7 +228,7 @@ def test_confusion_counts_every_curve(whole):
 
 def test_direction_by_head_and_by_sign(whole):
     run = whole(stress=())
-    made = aggregates.numbers(run)[diagnostics.PATH]["arms"]
+    made = aggregates.aggregates(run)[diagnostics.PATH]["arms"]
     assert set(made["scm_oriented"]["direction"]["sides"]) == {"sign"}
     both = made["scm_dirhead"]["direction"]
     assert both["sides"]["head"]["dir_macro_f1"]["mean"] == 1
@@ -238,7 +240,7 @@ def test_direction_by_head_and_by_sign(whole):
 
 def test_curves_of_coverage_agree_with_the_metrics(whole):
     run = whole(stress=())
-    made = aggregates.numbers(run)[diagnostics.PATH]["arms"]
+    made = aggregates.aggregates(run)[diagnostics.PATH]["arms"]
     for arm in ("tobit", "hill_fit"):
         cover = made[arm]["coverage"]
         for percent in (50, 80, 90, 95, 100):
@@ -274,7 +276,7 @@ def test_preset_tables_name_how_many_cannot_be_told_apart(whole):
 
 def test_the_published_threshold_and_the_calibrated_one_are_both_there(whole):
     run = whole(seeds=(1,), protocol="classic", stress=())
-    rows = aggregates.numbers(run)[operating.PATH]["published"]
+    rows = aggregates.aggregates(run)[operating.PATH]["published"]
     assert {row["arm"] for row in rows} >= {"clampedmlp", "twostage", "zeroproofml_scm"}
     for row in rows:
         assert set(row["published"]) == set(row["balanced"])

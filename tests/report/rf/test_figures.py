@@ -23,7 +23,7 @@ SLUGS = ["rf_bode_seed_1", "rf_failures", "rf_q_curve", "rf_poles", "rf_tau_swee
 
 def drawn(run):
     """Every figure by slug; each one that is drawn is a small, well-formed sheet with a twin."""
-    made = rf.figures(run)
+    made = rf.figures(run, pooled.aggregates(run))
     assert len({each.slug for each in made}) == len(made)
     for figure in made:
         if isinstance(figure, Figure):

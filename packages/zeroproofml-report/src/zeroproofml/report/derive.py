@@ -105,14 +105,15 @@ def derive(run: RawRun, options: Options | None = None) -> dict[str, bytes]:
         METRICS: b"".join(record.to_line() for record in made.log),
     }
     tables: list[Table] = []
-    for path, content in protocol.aggregates(run).items():
+    derived = protocol.aggregates(run)
+    for path, content in derived.items():
         held = (content,) if isinstance(content, Table) else content
         if isinstance(held, tuple):  # tables of the page model: a Markdown file, and on the page
             files[path] = ("\n\n".join(map(markdown.render_table, held)) + "\n").encode()
             tables += held
         else:
             files[path] = dump(content)
-    drawn = _figures(run, protocol, made)
+    drawn = _figures(run, protocol, made, derived)
     figures = [each for each in drawn if isinstance(each, Figure)]
     not_drawn = [each for each in drawn if isinstance(each, NotDrawn)]
     files |= {figure.path: sheet(figure) for figure in figures}
@@ -404,11 +405,13 @@ def _log(
                 )
 
 
-def _figures(run: RawRun, protocol: domains.Protocol, made: Numbers) -> list[Figure | NotDrawn]:
+def _figures(
+    run: RawRun, protocol: domains.Protocol, made: Numbers, derived: Mapping[str, object]
+) -> list[Figure | NotDrawn]:
     found: list[Figure | NotDrawn] = [
         standard.metric_summary(made.summary, protocol),
         standard.per_seed(made.summary, protocol),
         standard.baseline_delta(made.paired.baseline, made.summary, protocol),
     ]
-    found += protocol.figures(run)
+    found += protocol.figures(run, derived)
     return found

@@ -67,8 +67,8 @@ def _no_aggregates(run: RawRun) -> dict[str, object]:
     return {}
 
 
-def _no_figures(run: RawRun) -> list[Any]:
-    del run
+def _no_figures(run: RawRun, derived: Mapping[str, Any]) -> list[Any]:
+    del run, derived
     return []
 
 
@@ -79,6 +79,7 @@ class Protocol:
     ``seed_metrics(arrays, settings, arms)`` gives every arm's metrics from the arrays of one seed
     (predictions, and shared data sets as named by :func:`with_shared`). ``members(settings, arms)``
     is the allow-list of ``predictions.npz``: name to (dtype such as ``"<f8"``, shape; None = any).
+    ``aggregates(run)`` gives the domain's derived files, and ``figures(run, derived)`` draws from them.
     """
 
     domain: str
@@ -98,7 +99,7 @@ class Protocol:
     seed_metrics: Callable[[Arrays, Settings, Sequence[str]], dict[str, ArmMetrics]]
     members: Callable[[Settings, Sequence[str]], Members]
     aggregates: Callable[[RawRun], dict[str, object]] = field(default=_no_aggregates)
-    figures: Callable[[RawRun], list[Any]] = field(default=_no_figures)
+    figures: Callable[[RawRun, Mapping[str, Any]], list[Any]] = field(default=_no_figures)
 
 
 _registered: dict[tuple[str, str], Protocol] = {}

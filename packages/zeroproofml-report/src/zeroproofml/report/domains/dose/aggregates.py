@@ -14,24 +14,11 @@ if TYPE_CHECKING:
 
     from zeroproofml.report.rundir import RawRun
 
-__all__ = ["aggregates", "numbers"]
-
-
-_last: list[tuple[RawRun, dict[str, dict[str, Any]]]] = []
-
-
-def numbers(run: RawRun) -> dict[str, dict[str, Any]]:
-    """Contents of the three JSON files by path.
-
-    The last run's are kept: files and figures are derived one after the other, and reading ten seeds
-    of twenty arms takes as long as drawing them.
-    """
-    if not _last or _last[0][0] is not run:
-        _last[:] = [(run, _numbers(run))]
-    return _last[0][1]
+__all__ = ["aggregates"]
 
 
 def _numbers(run: RawRun) -> dict[str, dict[str, Any]]:
+    """Contents of the three JSON files by path."""
     gathered, diagnosed = operating.Gathered(), diagnostics.Diagnosed()
     for view in views(run):
         gathered.add(run, view)
@@ -45,7 +32,7 @@ def _numbers(run: RawRun) -> dict[str, dict[str, Any]]:
 
 def aggregates(run: RawRun) -> dict[str, object]:
     """The JSON files and the tables that repeat what a reader needs of them."""
-    made: dict[str, object] = {**numbers(run)}
+    made: dict[str, object] = {**_numbers(run)}
     law = domains.get("dose", run.config.protocol.name)
     for path, build in ((operating.PATH, preset_tables), (fronts.PATH, front_tables)):
         data: Any = made[path]

@@ -96,10 +96,10 @@ def _aggregates(run: RawRun) -> dict[str, object]:
     return aggregates(run)
 
 
-def _figures(run: RawRun) -> list[Any]:
+def _figures(run: RawRun, derived: Mapping[str, Any]) -> list[Any]:
     from zeroproofml.report.figures import dose
 
-    return [*dose.figures(run)]
+    return [*dose.figures(run, derived)]
 
 
 def _load(name: str) -> Protocol:

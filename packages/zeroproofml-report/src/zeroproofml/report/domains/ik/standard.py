@@ -113,11 +113,11 @@ def aggregates(run: RawRun) -> dict[str, object]:
     return {**strata.aggregates(run)}
 
 
-def figures(run: RawRun) -> list[Any]:
+def figures(run: RawRun, derived: Mapping[str, Any]) -> list[Any]:
     """The domain's figures; the drawing code is loaded only where something is drawn."""
     from zeroproofml.report.figures import ik
 
-    return [*ik.figures(run)]
+    return [*ik.figures(run, derived)]
 
 
 def _expanded(entry: Mapping[str, Any]) -> Iterator[tuple[str, MetricDefinition]]:

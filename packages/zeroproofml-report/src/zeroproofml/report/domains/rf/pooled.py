@@ -28,7 +28,6 @@ COVERAGE = tuple(k / 20 for k in range(1, 21))
 OPTIMUM = "scm_rational"
 """The arm whose losses, put in their best order, are the bound of the risk curves."""
 _RATES = ("recall_neg", "recall_axis", *(f"false_bottom_{name}" for name in members.BINS))
-_last: list[tuple[RawRun, dict[str, dict[str, Any]]]] = []
 
 
 def open_seed(run: RawRun, seed: int) -> TestSet | TestRows:
@@ -47,16 +46,7 @@ def answering(run: RawRun, seed: int) -> list[str]:
 
 
 def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
-    """The derived files of a run: path → plain JSON data.
-
-    Those of the last run are kept: the figures are drawn from them right after.
-    """
-    if not _last or _last[0][0] is not run:
-        _last[:] = [(run, _made(run))]
-    return _last[0][1]
-
-
-def _made(run: RawRun) -> dict[str, dict[str, Any]]:
+    """The derived files of a run: path → plain JSON data."""
     pooled = Pooled()
     for seed in sorted(run.results):
         pooled.add(open_seed(run, seed), answering(run, seed), seed)

@@ -61,11 +61,11 @@ def derived(run: RawRun) -> dict[str, object]:
     return {**pooled.aggregates(run)}
 
 
-def figures(run: RawRun) -> list[Any]:
+def figures(run: RawRun, derived: Mapping[str, Any]) -> list[Any]:
     """The domain's figures; the drawing code is loaded only where something is drawn."""
     from zeroproofml.report.figures import rf
 
-    return [*rf.figures(run)]
+    return [*rf.figures(run, derived)]
 
 
 STANDARD = packaged.load(

@@ -14,15 +14,18 @@ from zeroproofml.report.figures.dose.sweeps import threshold_sweeps
 from zeroproofml.report.figures.dose.tradeoff import tradeoff
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from zeroproofml.report.pages.model import Figure, NotDrawn
     from zeroproofml.report.rundir import RawRun
 
 __all__ = ["figures"]
 
 
-def figures(run: RawRun) -> list[Figure | NotDrawn]:
+def figures(run: RawRun, derived: Mapping[str, Any]) -> list[Figure | NotDrawn]:
     """Every figure of the pack; what cannot be drawn says why."""
-    data = gather(run)
+    data = gather(run, derived)
     return [
         coverage_risk(data),
         threshold_sweeps(data),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from zeroproofml.report import domains
 from zeroproofml.report.contrasts import Value, cell
 from zeroproofml.report.domains.dose import diagnostics, fronts, operating
-from zeroproofml.report.domains.dose.aggregates import numbers
 from zeroproofml.report.domains.dose.arms import arms as declared
 from zeroproofml.report.figures.standard import arm_styles
 
@@ -64,10 +63,9 @@ class Gathered:
         return cell(values)
 
 
-def gather(run: RawRun) -> Gathered:
+def gather(run: RawRun, derived: Mapping[str, Any]) -> Gathered:
     """The numbers of a run that its figures show."""
     law = domains.get("dose", run.config.protocol.name)
-    made = numbers(run)
     return Gathered(
         run,
         law,
@@ -75,9 +73,9 @@ def gather(run: RawRun) -> Gathered:
         arm_styles(law),
         len(run.planned),
         tuple(sorted(run.results)),
-        made[diagnostics.PATH]["arms"],
-        made[operating.PATH],
-        made[fronts.PATH]["fronts"],
+        derived[diagnostics.PATH]["arms"],
+        derived[operating.PATH],
+        derived[fronts.PATH]["fronts"],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zeroproofml.report.domains.rf.pooled import FAILURES, REFUSAL, aggregates
+from zeroproofml.report.domains.rf.pooled import FAILURES, REFUSAL
 from zeroproofml.report.figures.rf.bode import bode
 from zeroproofml.report.figures.rf.failed import failed
 from zeroproofml.report.figures.rf.poles import pole_map
@@ -13,20 +13,22 @@ from zeroproofml.report.figures.rf.refusal import coverage_risk, tau_sweep
 from zeroproofml.report.figures.rf.source import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from zeroproofml.report.pages.model import Figure, NotDrawn
     from zeroproofml.report.rundir import RawRun
 
 __all__ = ["figures"]
 
 
-def figures(run: RawRun) -> list[Figure | NotDrawn]:
+def figures(run: RawRun, derived: Mapping[str, Any]) -> list[Figure | NotDrawn]:
     """Responses and failed peaks; under standard also Q curve, poles and refusal."""
-    numbers = aggregates(run)
     source = Source.of(run)
-    made = [bode(source), failed(source, numbers[FAILURES])]
+    made = [bode(source), failed(source, derived[FAILURES])]
     if run.config.protocol.name == "classic":
         return made
-    refusal = numbers[REFUSAL]
+    refusal = derived[REFUSAL]
     return [
         *made,
         q_curve(source),
