@@ -8,14 +8,15 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from zeroproofml.report import stats
+from zeroproofml.report import domains, stats
 from zeroproofml.report.contract.strict_json import canonical
-from zeroproofml.report.domains.dose import aggregates, diagnostics, fronts, operating
+from zeroproofml.report.domains.dose import aggregates, answers, diagnostics, fronts, operating
 from zeroproofml.report.domains.dose.arms import arms
+from zeroproofml.report.domains.dose.protocol import points as law_points
 from zeroproofml.report.domains.dose.sweeps import grid
 from zeroproofml.report.figures import dose
 from zeroproofml.report.figures.sheet import sheet
-from zeroproofml.report.pages import markdown
+from zeroproofml.report.pages import bottom, markdown, numbers
 from zeroproofml.report.pages.model import Figure, NotDrawn
 from zeroproofml.scm.cause import Cause
 
@@ -262,6 +263,49 @@ def test_the_sweep_has_decades_and_says_where_an_axis_is_linear(whole):
         assert math.isclose(max(ends), 2.0 if arms("standard")[str(plate.title)].score == "distance"
                             else 1.0)  # fmt: skip
     assert titles == [row for row in arms("standard") if row in titles]
+
+
+def test_the_table_of_the_sweep_gives_the_rates_at_the_chosen_thresholds_themselves(whole):
+    """Between two points of the grid a rate may go from all to nothing."""
+    run = whole(stress=())
+    made = aggregates.aggregates(run)
+    twin = {}
+    for arm, rate, *_, at, _ in drawn(run)["dose_threshold_sweeps"].table.rows:
+        twin[arm.value, str(rate)] = str(at)
+    for arm in ("clamped_mlp", "hill_fit", "tobit", "scm_oriented", "constant"):
+        sweeps = made[diagnostics.PATH]["arms"][arm]["sweeps"]
+        for name, words in (("fp_cens", "false numbers"), ("fn_in", "lost curves")):
+            seeds = [result.arms[arm].metrics[name] for result in run.results.values()]
+            assert sweeps["test"]["mean"][f"{name}_balanced"] == [stats.mean(seeds)]
+            cal = []
+            for seed in run.results:
+                arrays = run.arrays(seed)
+                pair = answers.answer(arrays, arm, "cal"), answers.targets(arrays, "cal")
+                point = law_points(arms("standard")[arm], *pair)["balanced"]
+                events = {"fp_cens": point.false_numbers / point.n_censored}
+                events["fn_in"] = point.refusals / point.n_in_range
+                cal.append(events[name])
+            assert twin[arm, words] == numbers.percent(stats.mean(cal))
+        rest = [1 - result.arms[arm].metrics["accept_rate"] for result in run.results.values()]
+        assert sweeps["test"]["mean"]["bottom_rate_balanced"] == pytest.approx([stats.mean(rest)])
+
+
+def test_places_are_written_as_words(whole):
+    run = whole(stress=())
+    tables = aggregates.aggregates(run)["aggregated/dose_pareto_front.md"]
+    rows = [
+        *(row for table in tables for row in table.rows),
+        *drawn(run)["dose_tradeoff"].table.rows,
+    ]
+    said = {str(cell) for row in rows for cell in row if "dominated by" in str(cell)}
+    assert any("-first" in cell or "-aware" in cell for cell in said)
+    assert not [cell for cell in said if "_first" in cell or "_aware" in cell]
+
+
+def test_the_accounting_says_that_thresholds_refuse_more(whole):
+    table, notice = bottom.blocks(whole(seeds=(1,), stress=()), domains.get("dose"))
+    assert table.rows
+    assert "bottom_rate" in str(notice.pieces[0])
 
 
 def test_preset_tables_name_how_many_cannot_be_told_apart(whole):

@@ -171,7 +171,7 @@ def risk_plate(
             over.append(Glyph(*curve.chosen, curve.arm, "operating point", radius=8.0))
         if curve.reached < 1:
             under.append(_Unreached(curve.reached, curve.arm, row))
-        reach = "" if curve.reached >= 1 else f", up to {numbers.percent(curve.reached)}"
+        reach = "" if curve.reached >= 1 else f" ≤ {numbers.percent(curve.reached)}"
         key.append(Key(f"{curve.label}{reach}", curve.arm, line=True))
     references = () if required is None else (Reference(required, "required"),)
     marks: tuple[Mark, ...] = (*under, *references, *over)

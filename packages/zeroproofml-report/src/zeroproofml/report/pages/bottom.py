@@ -87,6 +87,11 @@ def blocks(run: RawRun, protocol: Protocol) -> list[Block]:
         "A lane with two causes counts under both, and under fault as well as semantic if it has one "
         "of each."
     )
+    if "bottom_rate" in protocol.metrics:
+        note += (
+            " Causes are those before any threshold: what the arm's own threshold refuses is counted "
+            "by the metric bottom_rate."
+        )
     if silent:
         note += f" No cause is stored for: {', '.join(silent)}."
     return [table, Notice((note,))]

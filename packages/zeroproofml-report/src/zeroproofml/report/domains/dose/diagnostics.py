@@ -45,10 +45,10 @@ class _Arm:
 
     def add(self, view: View, key: str) -> None:
         shown = self.declared.part in ("headline", "reference")
+        made, point = view.outcome(key, "test"), view.points[key]["balanced"]
         for split in SPLITS:
             sweep = self.sweeps.setdefault(split, Sweep(self.declared.score))
-            sweep.add(view.seed, *view.pair(key, split), with_exact=shown)
-        made, point = view.outcome(key, "test"), view.points[key]["balanced"]
+            sweep.add(view.seed, *view.pair(key, split), point, with_exact=shown)
         if made is not None:
             self.closest += lanes.closest(view.seed, made, point)
             self.farthest += lanes.farthest(view.seed, made, point)

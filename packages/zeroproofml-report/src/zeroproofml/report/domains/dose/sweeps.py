@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zeroproofml.report.domains.dose.answers import Answer, Targets
+    from zeroproofml.report.domains.dose.thresholds import Point
     from zeroproofml.report.domains.ranking import Array
 
 __all__ = ["EXACT_POINTS", "Sweep", "exact", "grid"]
@@ -43,7 +44,8 @@ def grid(score: str) -> Array:
 class Sweep:
     """Counts of one arm on one set over the grid, by seed; sizes n_c, n_in, n by seed.
 
-    ``start`` holds the counts at accept-all, which has no place on a log axis.
+    ``start`` holds the counts at accept-all, which has no place on a log axis; ``chosen`` those at
+    the seed's own balanced threshold, which lies between two thresholds of the grid.
     """
 
     score: str
@@ -51,19 +53,23 @@ class Sweep:
     fn: dict[int, list[int]] = field(default_factory=dict)
     bottom: dict[int, list[int]] = field(default_factory=dict)
     start: dict[int, list[int]] = field(default_factory=dict)
+    chosen: dict[int, list[int]] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     vertices: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, seed: int, truth: Targets, given: Answer, *, with_exact: bool) -> None:
-        """Take one seed."""
+    def add(
+        self, seed: int, truth: Targets, given: Answer, balanced: Point, *, with_exact: bool
+    ) -> None:
+        """Take one seed; ``balanced`` is its point as chosen on calibration."""
         found = Candidates.of(given, truth)
         # In float32, as every threshold is compared.
         at = np.searchsorted(found.t[1:-1], grid(self.score).astype(np.float32), side="left") + 1
         fp, fn = found.fp[at], found.fn[at]
         self.fp[seed], self.fn[seed] = fp.tolist(), fn.tolist()
         self.bottom[seed] = (len(truth) - fp - (found.n_in_range - fn)).tolist()
-        first = int(found.fp[0]), int(found.fn[0])
-        self.start[seed] = [*first, len(truth) - first[0] - (found.n_in_range - first[1])]
+        self.start[seed] = _counts(found, 0)
+        if isinstance(balanced.t, float):
+            self.chosen[seed] = _counts(found, int(np.searchsorted(found.t, balanced.t)))
         self.sizes[seed] = (found.n_censored, found.n_in_range, len(truth))
         if with_exact:
             self.vertices[seed] = exact(found)
@@ -72,7 +78,7 @@ class Sweep:
         """Counts and their rates, means over the seeds; a rate of nothing is null."""
         out: dict[str, Any] = {"seeds": {}, "mean": {}}
         for seed, (n_c, n_in, n) in self.sizes.items():
-            out["seeds"][str(seed)] = {
+            row: dict[str, Any] = {
                 "n_c": n_c,
                 "n_in": n_in,
                 "n": n,
@@ -81,6 +87,8 @@ class Sweep:
                 "bottom": self.bottom[seed],
                 "accept_all": self.start[seed],
             }
+            own = {"balanced": self.chosen[seed]} if seed in self.chosen else {}
+            out["seeds"][str(seed)] = row | own
         for place, (name, counts) in enumerate(
             zip(RATES, (self.fp, self.fn, self.bottom), strict=True)
         ):
@@ -88,6 +96,9 @@ class Sweep:
             out["mean"][name] = _mean_rates(counts, totals)
             start = {seed: [row[place]] for seed, row in self.start.items()}
             out["mean"][f"{name}_accept_all"] = _mean_rates(start, totals)
+            taken = {seed: [row[place]] for seed, row in self.chosen.items()}
+            whole = taken if len(taken) == len(totals) else {}
+            out["mean"][f"{name}_balanced"] = _mean_rates(whole, totals)
         if self.vertices:
             out["exact"] = {str(seed): made for seed, made in self.vertices.items()}
         return out
@@ -114,6 +125,12 @@ def exact(found: Candidates) -> dict[str, Any]:
         "fp_cens": found.fp[inner][rank].tolist(),
         "fn_in": found.fn[inner][rank].tolist(),
     }
+
+
+def _counts(found: Candidates, at: int) -> list[int]:
+    """False numbers, lost curves and ⊥ at a candidate."""
+    fp, fn = int(found.fp[at]), int(found.fn[at])
+    return [fp, fn, found.n_censored - fp + fn]
 
 
 def _mean_rates(counts: Mapping[int, list[int]], totals: Mapping[int, int]) -> list[float] | None:

@@ -164,7 +164,7 @@ def _front(run: RawRun, protocol: Protocol, name: str, front: Data) -> Table:
         status = "on the front" if entry["status"] == "front" else entry["status"]
         if entry["dominated_by"] is not None:
             by = entry["dominated_by"]
-            at = f", {by['point']}" if by["point"] != entry["point"] else ""
+            at = f", {by['point'].replace('_', '-')}" if by["point"] != entry["point"] else ""
             status = f"{'clearly ' if entry['clear'] else ''}dominated by {by['arm']}{at}"
         if entry["reason"] is not None:
             status += f": {_reason(entry['reason'])}"

@@ -51,7 +51,8 @@ def coverage_risk(data: Gathered) -> Figure | NotDrawn:
         "Curves are accepted from the highest score on; a tie group is accepted as a whole. Unsafe "
         "numbers: over all curves, log scale, exact zeros on the strip. Error: over the resolvable "
         "curves. Line: mean over seeds, pale: lowest to highest seed, large glyph: the balanced "
-        f"threshold. {twin.basis}."
+        "threshold; hatched box at the foot: coverages that an arm does not reach in every seed, "
+        f"since some curve is ⊥ at any threshold. {twin.basis}."
     )
     return Figure(SLUG, "Coverage and risk", caption, tuple(plates), twin)
 

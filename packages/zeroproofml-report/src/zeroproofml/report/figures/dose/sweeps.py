@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from zeroproofml.report.figures.axes import Axis, Tick, linear_axis
@@ -143,24 +142,10 @@ def _rows(arm: str, made: Mapping[str, Any]) -> list[tuple[Cell, ...]]:
         mean = made["sweeps"]["cal"]["mean"][name]
         ordered = sorted(mean)
         cells = [numbers.percent(x) for x in (ordered[0], _median(ordered), ordered[-1])]
-        near = _nearest(made, name, known)
-        at = "undefined" if near is None else f"about {numbers.percent(near)}"
+        own = made["sweeps"]["cal"]["mean"][f"{name}_balanced"]
+        at = "undefined" if own is None else numbers.percent(own[0])
         rows.append((Code(arm), words, numbers.count(len(mean)), *cells, at, shown))
     return rows
-
-
-def _nearest(made: Mapping[str, Any], name: str, known: list[float]) -> float | None:
-    """The drawn rate at the grid point nearest to the middle of the chosen thresholds."""
-    if not known:
-        return None
-    t, rates = made["sweep_t"], made["sweeps"]["cal"]["mean"][name]
-    middle = sorted(known)[len(known) // 2]
-    if made["score_kind"] != "distance":
-        where = [abs(math.log10(x) - math.log10(max(middle, 1e-6))) for x in t]
-    else:
-        where = [abs(x - middle) for x in t]
-    found: float = rates[where.index(min(where))]
-    return found
 
 
 def _median(ordered: list[float]) -> float:

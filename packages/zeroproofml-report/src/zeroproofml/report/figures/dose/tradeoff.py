@@ -226,7 +226,8 @@ def _row(
     place = "on the front" if entry["status"] == "front" else entry["status"]
     by = entry["dominated_by"]
     if by is not None:
-        place = f"{'clearly ' if entry['clear'] else ''}dominated by {by['arm']}, {by['point']}"
+        point = by["point"].replace("_", "-")
+        place = f"{'clearly ' if entry['clear'] else ''}dominated by {by['arm']}, {point}"
     words = name.replace("_", " and ")
     preset = chosen.get((entry["arm"], entry["point"]), "")
     return (words, Code(entry["arm"]), entry["point"].replace("_", "-"), *cells, place, preset)
