@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -83,6 +84,46 @@ def test_recipes_are_the_declared_arms(protocol):
         assert recipe.family is None or recipe.family in declared
         if arm.rows is not None:
             assert key.startswith(recipe.family)
+
+
+VARIANTS = {
+    ("standard", "scm_original"): {
+        "scm_original_noshock": {"shock"},
+        "scm_original_centred": {"center"},
+        "scm_dirhead": {"design", "sign", "side"},
+    },
+    ("standard", "scm_oriented"): {
+        "scm_oriented_shock": {"shock"},
+        "scm_oriented_linear": {"design"},
+        "scm_flat": {"weighted"},
+        "scm_flat_molar": {"weighted", "center"},
+        "scm_oriented_2k": set(),
+        "scm_oriented_20k": set(),
+    },
+    ("classic", "zeroproofml_scm"): {
+        "zeroproofml_scm_noshock": {"shock"},
+        "zeroproofml_scm_nosign": {"sign"},
+        "zeroproofml_scm_nomargin": {"margin"},
+        "zeroproofml_scm_nodetachscale": {"detach_scale"},
+        "zeroproofml_scm_qanchorones": {"design"},
+        "zeroproofml_scm_decodedmse": {"fit"},
+        "zeroproofml_scm_nodetachrenorm": {"detach_norm"},
+        "zeroproofml_scm_nodetachrenorm_angular": {"detach_norm", "design", "shock"},
+        "zeroproofml_scm_nodetachrenorm_dirhead": {"detach_norm", "design", "sign", "side"},
+    },
+    ("classic", "zeroproofml_scm_nodetachrenorm_dirhead"): {
+        "zeroproofml_scm_nodetachrenorm_dirhead_detachbackbone": {"side"},
+    },
+}
+
+
+@pytest.mark.parametrize(("protocol", "parent"), VARIANTS)
+def test_a_variant_changes_what_its_name_says_and_nothing_else(protocol, parent):
+    table = RECIPES[protocol]
+    names = [field.name for field in dataclasses.fields(table[parent]) if field.name != "family"]
+    for key, changed in VARIANTS[protocol, parent].items():
+        other = {n for n in names if getattr(table[key], n) != getattr(table[parent], n)}
+        assert other == changed, key
 
 
 @pytest.fixture(scope="module")

@@ -189,6 +189,9 @@ def test_candidates_that_cannot_be_told_apart():
     apart = presets.indistinguishable(preset, ranking, readings, seeds)
     assert "far" not in apart
     assert {first, *apart} == {"best", "near"}
+    twins = {"a": readings["best"], "b": readings["best"]}
+    ranking = presets.rank(preset, twins, seeds, {})
+    assert presets.indistinguishable(preset, ranking, twins, seeds) == ["b"]  # [0, 0] contains 0
     one = {arm: {1: rows[1]} for arm, rows in readings.items()}
     ranking = presets.rank(preset, one, (1,), {})
     assert len(presets.indistinguishable(preset, ranking, one, (1,))) == 2

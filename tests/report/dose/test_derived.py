@@ -239,11 +239,45 @@ def test_direction_by_head_and_by_sign(whole):
     assert np.sum(both["agreement"]) == 2 * np.count_nonzero(label != 1)
 
 
+def test_deciles_are_equal_and_the_far_errors_the_farthest(whole):
+    run = whole(seeds=(1,), stress=())
+    made = aggregates.aggregates(run)[diagnostics.PATH]["arms"]["scm_original"]
+    truth = answers.targets(run.arrays(1), "test")
+    given = answers.answer(run.arrays(1), "scm_original", "test")
+    deciles = made["direction"]["deciles"]
+    assert sum(row["n"] for row in deciles) == truth.censored.sum()
+    size = np.sort(given.score[truth.censored].astype(float))
+    for k, row in enumerate(deciles):
+        low, high = np.quantile(size, [k / 10, (k + 1) / 10])
+        assert (row["low"], row["high"]) == (low, high)
+        taken = (size >= low) & ((size < high) | (k == 9))
+        assert row["n"] == taken.sum()
+    point = law_points(
+        arms("standard")["scm_original"],
+        answers.answer(run.arrays(1), "scm_original", "cal"),
+        answers.targets(run.arrays(1), "cal"),
+    )["balanced"]
+    accepted = given.score >= point.t
+    side = np.where(given.direction >= 0, 2, 0)
+    wrong = (np.where(accepted, 1, side) != truth.label) & ~truth.no_effect
+    far = np.minimum(abs(truth.position + 9), abs(truth.position + 5))[wrong]
+    shown = [row["from_edge"] for row in made["far_errors"]]
+    assert shown == pytest.approx(np.sort(far)[::-1][: len(shown)])
+    assert len(shown) == min(12, wrong.sum())
+
+
 def test_curves_of_coverage_agree_with_the_metrics(whole):
     run = whole(stress=())
     made = aggregates.aggregates(run)[diagnostics.PATH]["arms"]
     for arm in ("tobit", "hill_fit"):
         cover = made[arm]["coverage"]
+        of = [result.arms[arm].metrics for result in run.results.values()]
+        share, error = cover["error"]["chosen"]
+        assert share == pytest.approx(1 - stats.mean([m["fn_in"] for m in of]))
+        assert error == pytest.approx(stats.mean([m["finite_mae_window"] for m in of]))
+        assert cover["unsafe"]["chosen"][0] == pytest.approx(
+            stats.mean([m["accept_rate"] for m in of])
+        )
         for percent in (50, 80, 90, 95, 100):
             seeds = [
                 result.arms[arm].metrics[f"mae_at_{percent}"] for result in run.results.values()
