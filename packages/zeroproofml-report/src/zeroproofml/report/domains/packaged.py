@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from zeroproofml.report.contract.derived import MetricDefinition
     from zeroproofml.report.domains.ranking import Value
+    from zeroproofml.report.rundir import RawRun
 
 
 def load(
@@ -68,3 +69,20 @@ def split(numbers: Mapping[str, Value]) -> ArmMetrics:
     reasons = {name: str(value) for name, value in numbers.items() if isinstance(value, Null)}
     metrics = {name: None if name in reasons else float(v) for name, v in numbers.items()}
     return ArmMetrics(metrics, reasons)
+
+
+def head(run: RawRun, schema: str) -> dict[str, Any]:
+    """The first fields of a domain's derived file: which run, and which derivation."""
+    # Not at the top: the derivation knows the domains, not the other way round.
+    from zeroproofml.report.derive import DERIVE_VERSION
+
+    return {
+        "schema_name": f"zeroproofml.{schema}",
+        "schema_version": 1,
+        "derive_version": DERIVE_VERSION,
+        "domain": run.config.domain,
+        "mode": run.config.mode,
+        "protocol": run.config.protocol.plain(),
+        "config_hash": run.provenance.config_hash,
+        "raw_digest": run.raw_digest,
+    }

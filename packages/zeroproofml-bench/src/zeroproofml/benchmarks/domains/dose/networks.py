@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch.nn.functional import linear, relu, silu
 
+from zeroproofml.benchmarks.domains import parameters
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -99,12 +101,7 @@ class Design:
         >>> design.named(torch.zeros(design.n_parameters))["output.bias"].shape
         torch.Size([1])
         """
-        shapes = self.shapes
-        parts = torch.split_with_sizes(flat, [math.prod(shape) for shape in shapes.values()])
-        return {
-            name: part.view(shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        }
+        return parameters.named(flat, self.shapes)
 
     def __call__(self, weights: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Head outputs (B, k) for inputs (B, widths[0])."""

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch.nn.functional import linear, silu
 
+from zeroproofml.benchmarks.domains import parameters
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -154,12 +156,7 @@ class Design:
         >>> design.named(torch.zeros(design.n_parameters))["output.bias"].shape
         torch.Size([5])
         """
-        shapes = self.shapes
-        parts = torch.split_with_sizes(flat, [math.prod(shape) for shape in shapes.values()])
-        return {
-            name: part.view(shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        }
+        return parameters.named(flat, self.shapes)
 
     def __call__(self, weights: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Raw outputs (B, out), or (members, B, out), for features (B, 2F)."""

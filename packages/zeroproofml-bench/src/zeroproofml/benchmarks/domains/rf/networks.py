@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear, silu, softplus
 
+from zeroproofml.benchmarks.domains import parameters
 from zeroproofml.torch.ops import scm_inv_torch
 
 if TYPE_CHECKING:
@@ -89,12 +90,7 @@ class Design:
         >>> DESIGNS["hyper"].named(torch.zeros(18352))["skip.weight"].shape
         torch.Size([8, 5])
         """
-        shapes = self.shapes
-        parts = torch.split_with_sizes(flat, [math.prod(shape) for shape in shapes.values()])
-        return {
-            name: part.view(shape)
-            for (name, shape), part in zip(shapes.items(), parts, strict=True)
-        }
+        return parameters.named(flat, self.shapes)
 
     def __call__(self, weights: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         """Outputs (…, out) for inputs (…, in) of the design's dtype."""

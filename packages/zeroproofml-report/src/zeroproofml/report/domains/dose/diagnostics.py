@@ -13,7 +13,8 @@ from zeroproofml.report.domains.dose.metrics import SEVEN, STRESS
 from zeroproofml.report.domains.dose.operating import cell_of
 from zeroproofml.report.domains.dose.sweeps import Sweep, grid
 from zeroproofml.report.domains.dose.tuples import Denominators, Directions
-from zeroproofml.report.domains.dose.views import head, present
+from zeroproofml.report.domains.dose.views import present
+from zeroproofml.report.domains.packaged import head
 from zeroproofml.report.domains.ranking import Null
 
 if TYPE_CHECKING:

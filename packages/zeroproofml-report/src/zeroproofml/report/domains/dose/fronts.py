@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from zeroproofml.report import stats
 from zeroproofml.report.domains.dose.pareto import FRONTS, place
-from zeroproofml.report.domains.dose.views import head, present
+from zeroproofml.report.domains.dose.views import present
+from zeroproofml.report.domains.packaged import head
 from zeroproofml.report.domains.ranking import Null
 
 if TYPE_CHECKING:

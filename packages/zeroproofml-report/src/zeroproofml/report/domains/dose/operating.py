@@ -15,7 +15,8 @@ from zeroproofml.report.domains.dose import conformal, presets
 from zeroproofml.report.domains.dose.metrics import SEVEN, errors, seven
 from zeroproofml.report.domains.dose.presets import PRESETS, Reading
 from zeroproofml.report.domains.dose.record import limit
-from zeroproofml.report.domains.dose.views import head, present
+from zeroproofml.report.domains.dose.views import present
+from zeroproofml.report.domains.packaged import head
 from zeroproofml.report.domains.ranking import Null, mean
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zeroproofml.report.domains.dose.thresholds import Point
     from zeroproofml.report.rundir import RawRun
 
-__all__ = ["View", "head", "points", "present", "views"]
+__all__ = ["View", "points", "present", "views"]
 
 
 @dataclass(frozen=True)
@@ -71,20 +71,3 @@ def views(run: RawRun) -> Iterator[View]:
         }
         chosen = {key: points(known[key], own["cal"], truth["cal"]) for key, own in given.items()}
         yield View(seed, truth, given, chosen)
-
-
-def head(run: RawRun, schema: str) -> dict[str, Any]:
-    """The first fields of a derived file."""
-    # Not at the top: the derivation knows the domains, not the other way round.
-    from zeroproofml.report.derive import DERIVE_VERSION
-
-    return {
-        "schema_name": f"zeroproofml.{schema}",
-        "schema_version": 1,
-        "derive_version": DERIVE_VERSION,
-        "domain": run.config.domain,
-        "mode": run.config.mode,
-        "protocol": run.config.protocol.plain(),
-        "config_hash": run.provenance.config_hash,
-        "raw_digest": run.raw_digest,
-    }

@@ -11,6 +11,7 @@ from zeroproofml.report import stats
 from zeroproofml.report.domains.ik.metrics import HARM, skill_of_means
 from zeroproofml.report.domains.ik.policies import outcomes
 from zeroproofml.report.domains.ik.rows import SETS, RobotRows, answer, thresholds
+from zeroproofml.report.domains.packaged import head
 from zeroproofml.report.domains.ranking import Null, mean, share
 
 if TYPE_CHECKING:
@@ -74,9 +75,6 @@ def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
     A cell averages each quantity over the seeds that have it and gives its t interval; what no seed
     has is null with the reason of the first seed.
     """
-    # Not at the top: the derivation knows the domains, not the other way round.
-    from zeroproofml.report.derive import DERIVE_VERSION
-
     config = run.config
     settings: Any = config.settings
     robots = list(settings["robots"])
@@ -88,14 +86,7 @@ def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
     keys = dict.fromkeys(key for cells in seeds for key in cells)
     return {
         PATH: {
-            "schema_name": "zeroproofml.ik_strata",
-            "schema_version": 1,
-            "derive_version": DERIVE_VERSION,
-            "domain": config.domain,
-            "mode": config.mode,
-            "protocol": config.protocol.plain(),
-            "config_hash": run.provenance.config_hash,
-            "raw_digest": run.raw_digest,
+            **head(run, "ik_strata"),
             "det_edges": [edge for edge in DET_EDGES if math.isfinite(edge)],
             "cells": [_cell(key, [cells[key] for cells in seeds if key in cells]) for key in keys],
         }

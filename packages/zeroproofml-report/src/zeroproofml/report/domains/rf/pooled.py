@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from zeroproofml.report import stats
+from zeroproofml.report.domains.packaged import head
 from zeroproofml.report.domains.ranking import Null, share
 from zeroproofml.report.domains.rf import failures, members, scores, sections
 from zeroproofml.report.domains.rf.answers import TestSet
@@ -50,26 +51,10 @@ def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
     pooled = Pooled()
     for seed in sorted(run.results):
         pooled.add(open_seed(run, seed), answering(run, seed), seed)
-    out = {FAILURES: {**_head(run, "rf_failures"), **pooled.failed()}}
+    out = {FAILURES: {**head(run, "rf_failures"), **pooled.failed()}}
     if run.config.protocol.name == "standard":
-        out[REFUSAL] = {**_head(run, "rf_refusal"), **pooled.refused()}
+        out[REFUSAL] = {**head(run, "rf_refusal"), **pooled.refused()}
     return out
-
-
-def _head(run: RawRun, name: str) -> dict[str, Any]:
-    # Not at the top: the derivation knows the domains, not the other way round.
-    from zeroproofml.report.derive import DERIVE_VERSION
-
-    return {
-        "schema_name": f"zeroproofml.{name}",
-        "schema_version": 1,
-        "derive_version": DERIVE_VERSION,
-        "domain": run.config.domain,
-        "mode": run.config.mode,
-        "protocol": run.config.protocol.plain(),
-        "config_hash": run.provenance.config_hash,
-        "raw_digest": run.raw_digest,
-    }
 
 
 class Pooled:
