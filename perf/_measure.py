@@ -103,14 +103,20 @@ def _quiet() -> Iterator[None]:
             gc.enable()
 
 
+def cpu_ns() -> int:
+    """CPU time of this process and of the children that it has waited for."""
+    times = os.times()  # in ticks of 10 ms, which is enough for whole processes
+    return time.process_time_ns() + round((times.children_user + times.children_system) * 1e9)
+
+
 def one_sample(fn: Callable[[], object], inner: int) -> tuple[float, float]:
     """Wall and CPU nanoseconds per call, over `inner` calls in a row."""
-    cpu = time.process_time_ns()
+    cpu = cpu_ns()
     wall = time.perf_counter_ns()
     for _ in range(inner):
         fn()
     wall = time.perf_counter_ns() - wall
-    return wall / inner, (time.process_time_ns() - cpu) / inner
+    return wall / inner, (cpu_ns() - cpu) / inner
 
 
 def calibrate(fn: Callable[[], object]) -> int:
@@ -126,7 +132,12 @@ def calibrate(fn: Callable[[], object]) -> int:
 
 
 def measure(
-    impls: Mapping[str, Callable[[], object]], reference: str, *, rounds: int, seed: int
+    impls: Mapping[str, Callable[[], object]],
+    reference: str,
+    *,
+    rounds: int,
+    seed: int,
+    fresh: bool = False,
 ) -> Group:
     """Time a group.
 
@@ -135,11 +146,13 @@ def measure(
         reference: the name that ratios divide by.
         rounds: how many rounds; each runs every implementation once.
         seed: of the orders; equal seeds give equal orders.
+        fresh: every call is a process of its own: it is not repeated within a sample, and not
+            warmed, because nothing of one call is left to the next.
     """
     calls = {**impls, SECOND_REFERENCE: impls[reference]}
     shuffle = random.Random(seed)
     with _quiet():
-        samples = {name: Samples(calibrate(fn)) for name, fn in calls.items()}
+        samples = {name: Samples(1 if fresh else calibrate(fn)) for name, fn in calls.items()}
         samples[SECOND_REFERENCE].inner = samples[reference].inner
         orders = []
         for _ in range(rounds):
@@ -147,7 +160,8 @@ def measure(
             shuffle.shuffle(order)
             orders.append(tuple(order))
             for name in order:
-                calls[name]()  # the previous one's freed pages are not this one's cost
+                if not fresh:
+                    calls[name]()  # the previous one's freed pages are not this one's cost
                 wall, cpu = one_sample(calls[name], samples[name].inner)
                 samples[name].wall.append(wall)
                 samples[name].cpu.append(cpu)

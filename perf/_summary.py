@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import _figures
 import check_ratios
 from _schema import Results
 
@@ -133,4 +134,7 @@ def write(results: Results, folder: Path) -> Path:
     with path.open("x", encoding="utf-8") as file:
         file.write(text + "\n")
     (folder / "summary.md").write_text(summary(results), encoding="utf-8")
+    figure = _figures.throughput(results)
+    if figure is not None:
+        (folder / "throughput.svg").write_bytes(figure)
     return path

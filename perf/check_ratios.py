@@ -9,7 +9,6 @@ that applies: 2 usage; 5 unreadable; 7 nothing in common; 4 slower; 3 inconclusi
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+import _arguments
 from _schema import Model, Ratio, Results
 
 CEILINGS = Path(__file__).with_name("ceilings.json")
@@ -79,7 +79,7 @@ def find_results(path: Path) -> Path:
     if not files:
         msg = f"{path}: holds no benchmarks_*.json; run perf/run_benchmarks.py first"
         raise Unreadable(msg)
-    created = {f: json.loads(f.read_text(encoding="utf-8")).get("created_utc", "") for f in files}
+    created = {f: _load(f, Results).created_utc for f in files}
     return max(files, key=lambda f: (created[f], f.name))
 
 
@@ -130,6 +130,13 @@ def judge_baseline(now: Results, then: Results) -> list[Row]:
     return rows
 
 
+def was_asked_for(name: str, results: Results) -> bool:
+    """Whether the run was to measure this id: its suite, and its peer."""
+    words = [part for word in results.argv for part in word.split("=", 1)]
+    suite = words[words.index("--suite") + 1] if "--suite" in words else "all"
+    return suite in ("all", name.split("/")[0]) and ("/peer:" not in name or "--peer" in words)
+
+
 def _measure_again(ids: Iterable[str], results: Results) -> dict[str, Ratio]:
     """The failing cases once more, with twice the rounds."""
     import run_benchmarks
@@ -137,17 +144,17 @@ def _measure_again(ids: Iterable[str], results: Results) -> dict[str, Ratio]:
     wanted = {name.rsplit("/", 1)[0] for name in ids}
     options = run_benchmarks.parse([])
     options.quick = results.quick
-    rounds = 2 * (run_benchmarks.QUICK_ROUNDS if results.quick else run_benchmarks.ROUNDS)
     found = {}
     for case in run_benchmarks.select(options):
         if case.id in wanted:
+            rounds = 2 * run_benchmarks.case_rounds(case, results.quick)
             _, ratios = run_benchmarks.measure_case(case, rounds, run_benchmarks.SEED)
             found.update({r.id: r for r in ratios})
     return found
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="check_ratios.py", description=__doc__.splitlines()[0])
+    parser = _arguments.Parser(prog="check_ratios.py", description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--baseline", type=Path, metavar="OLD.json")
     parser.add_argument("--ceilings", type=Path, default=CEILINGS)
@@ -155,7 +162,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-retry", action="store_true", help="do not measure failures again")
     options = parser.parse_args(argv)
     for path in (options.run, options.baseline):
-        if path is not None and (path / "journal.jsonl").exists():
+        if path is not None and _arguments.is_run_directory(path):
             parser.error(f"{path} is a benchmark run directory; use zpml-report compare")
         if path is not None and not path.exists():
             parser.error(f"{path} does not exist")
@@ -186,12 +193,12 @@ def main(argv: list[str]) -> int:
         rows = judge_ceilings(merged, load_ceilings(options.ceilings)) + (
             judge_baseline(merged, _load(options.baseline, Results)) if options.baseline else []
         )
-    tolerated = results.quick
     code = 0
     for row in rows:
         missed = options.goals and row.verdict == "same"
         if row.verdict == "nothing-measured":
-            if not tolerated:
+            if not results.quick and was_asked_for(row.id, results):
+                sys.stdout.write(f"{row.verdict:13} {row.id}\n")
                 code = 4
             continue
         sys.stdout.write(

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _arguments
 import _measure
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROUNDS, QUICK_ROUNDS = 7, 2
 SIZE, QUICK_SIZE = (2048, 32), (256, 16)  # distinct lanes, repetitions
-RUN_DIRECTORY_FILES = ("manifest.json", "journal.jsonl")
 # float64 needs x64 in JAX, which holds for a whole process: one process per dtype.
 PROCESSES = {"torch": (("float32", "float64"),), "jax": (("float32",), ("float64",))}
 OPERATIONS = ("add", "sub", "mul", "div", "pow", "inv", "neg", "log", "exp", "sqrt", "sin", "cos",
@@ -48,7 +48,7 @@ class Evaluated:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _arguments.Parser(
         prog="parity_runner.py",
         description="Do the backends agree? Masks, payloads and causes of every operation.",
     )
@@ -56,10 +56,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--require", action="store_true", help="fail where a framework is missing")
     parser.add_argument("--output", type=Path, default=Path("benchmark_results"), metavar="DIR")
     options = parser.parse_args(argv)
-    if any((options.output / name).exists() for name in RUN_DIRECTORY_FILES):
-        parser.error(f"--output: {options.output} is a benchmark run directory; use zpml-report")
-    if options.output.exists() and not options.output.is_dir():
-        parser.error(f"--output: {options.output} is not a folder")
+    _arguments.demand_output(parser, options.output)
     return options
 
 

@@ -1,7 +1,7 @@
 """Microbenchmarks of the kernels: throughput and ratios, never a scientific claim.
 
-    python perf/run_benchmarks.py [--suite ops] [--quick] [--peer] [--only SUBSTRING]
-                                  [--threads N] [--output benchmark_results]
+    python perf/run_benchmarks.py [--suite ops|layers|inference|harness|all] [--quick] [--peer]
+                                  [--only SUBSTRING] [--threads N] [--output benchmark_results]
 
 Exit codes: 0 done; 1 a defect of ours; 2 usage; 4 a value check failed; 7 nothing measured;
 130 interrupted (what was measured is written and marked incomplete).
@@ -14,9 +14,13 @@ import datetime
 import importlib
 import statistics
 import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _arguments
 import _measure
 
 if TYPE_CHECKING:
@@ -25,15 +29,14 @@ if TYPE_CHECKING:
     import _schema
     from suites.case import Case
 
-SUITES = ("ops", "layers", "inference")
+SUITES = ("ops", "layers", "inference", "harness")
 ROUNDS = 25
 QUICK_ROUNDS = 9
 SEED = 1
-RUN_DIRECTORY_FILES = ("manifest.json", "journal.jsonl")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _arguments.Parser(
         prog="run_benchmarks.py",
         description="Microbenchmarks of the kernels: throughput and ratios, never a claim.",
     )
@@ -48,10 +51,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.threads < 1:
         parser.error("--threads: at least 1")
-    if any((options.output / name).exists() for name in RUN_DIRECTORY_FILES):
-        parser.error(f"--output: {options.output} is a benchmark run directory; use zpml-report")
-    if options.output.exists() and not options.output.is_dir():
-        parser.error(f"--output: {options.output} is not a folder")
+    _arguments.demand_output(parser, options.output)
     return options
 
 
@@ -73,6 +73,7 @@ def case_rows(
     bottom_rate: float | None,
     memory: dict[str, float],
     denominators: _schema.Denominators | None = None,
+    compile_s: Mapping[str, float] | None = None,
 ) -> list[_schema.Case]:
     """One record per implementation."""
     import _schema
@@ -100,12 +101,12 @@ def case_rows(
                     median=statistics.median(wall),
                     p95=_measure.quantile(wall, 0.95),
                     mean=statistics.fmean(wall),
-                    std=statistics.stdev(wall),
+                    std=statistics.stdev(wall) if len(wall) > 1 else 0.0,
                 ),
                 cpu_ns=_schema.Cpu(min=min(samples.cpu), median=statistics.median(samples.cpu)),
                 lanes_per_s=case.n / samples.best * 1e9,
                 bytes_per_lane=memory.get(impl),
-                compile_s=None,
+                compile_s=(compile_s or {}).get(impl),
                 coverage=None if bottom_rate is None else 1 - bottom_rate,
                 bottom_rate=bottom_rate,
                 denominators=denominators,
@@ -158,21 +159,61 @@ def ratio_rows(case: Case, group: _measure.Group) -> list[_schema.Ratio]:
     return rows
 
 
+def case_rounds(case: Case, quick: bool) -> int:
+    """How many rounds a case runs."""
+    full, fewer = case.rounds or (ROUNDS, QUICK_ROUNDS)
+    return fewer if quick else full
+
+
+def whole_run(options: argparse.Namespace, wall_ns: float, cpu_ns: float) -> _schema.Case:
+    """The run itself as a case: what all suites cost together, with nothing to compare it with."""
+    import _schema
+
+    name = f"harness/{'quick' if options.quick else 'full'}-all"
+    return _schema.Case(
+        id=f"{name}/run",
+        group=name,
+        suite="harness",
+        n=1,
+        dtype="none",
+        data_kind="clean",
+        impl="run",
+        backend="python",
+        samples=1,
+        inner=1,
+        wall_ns=_schema.Wall(
+            min=wall_ns, p05=wall_ns, median=wall_ns, p95=wall_ns, mean=wall_ns, std=0.0
+        ),
+        cpu_ns=_schema.Cpu(min=cpu_ns, median=cpu_ns),
+        lanes_per_s=1e9 / wall_ns,
+        bytes_per_lane=None,
+        compile_s=None,
+        coverage=None,
+        bottom_rate=None,
+        denominators=None,
+        note="this run of all suites, from its start to the writing of its results",
+    )
+
+
 def measure_case(
     case: Case, rounds: int, seed: int
 ) -> tuple[list[_schema.Case], list[_schema.Ratio]]:
     """Check a case's values, then time it; memory in a separate, untimed pass."""
     built = case.make()
     built.check()
-    group = _measure.measure(built.impls, case.reference, rounds=rounds, seed=seed)
+    group = _measure.measure(
+        built.impls, case.reference, rounds=rounds, seed=seed, fresh=case.fresh
+    )
     memory = {}
     if case.n >= 100_000:
         memory = {
             name: _measure.peak_bytes(built.impls[name]) / case.n for name in built.measure_memory
         }
     statistics_of_q = None if built.denominators is None else denominator_row(built.denominators)
+    if built.remark is not None:
+        case = replace(case, note="; ".join(filter(None, (case.note, built.remark()))))
     return (
-        case_rows(case, group, built.bottom_rate, memory, statistics_of_q),
+        case_rows(case, group, built.bottom_rate, memory, statistics_of_q, built.compile_s),
         ratio_rows(case, group),
     )
 
@@ -193,7 +234,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"error: --only {options.only!r} matches no case\n")
         return 7
     load_before = _machine.load()
-    rounds = QUICK_ROUNDS if options.quick else ROUNDS
+    started, cpu_started = time.perf_counter_ns(), _measure.cpu_ns()
     rows: list[_schema.Case] = []
     ratios: list[_schema.Ratio] = []
     peers: list[_schema.Peer] = []
@@ -203,7 +244,9 @@ def main(argv: list[str]) -> int:
         for k, case in enumerate(cases):
             progress(k, case.id)
             try:
-                new_rows, new_ratios = measure_case(case, rounds, SEED + k)
+                new_rows, new_ratios = measure_case(
+                    case, case_rounds(case, options.quick), SEED + k
+                )
             except WrongValue as wrong:
                 sys.stderr.write(f"error: {case.id}: {wrong}\n")
                 code = 4
@@ -213,13 +256,18 @@ def main(argv: list[str]) -> int:
         if options.peer:
             import _peer
 
-            more_rows, more_ratios, peers = _peer.measure(options.only, rounds)
+            more_rows, more_ratios, peers = _peer.measure(
+                options.only, QUICK_ROUNDS if options.quick else ROUNDS
+            )
             rows += more_rows
             ratios += more_ratios
     except KeyboardInterrupt:
         code = 130
     if not rows and code == 0:
         code = 7
+    if options.suite == "all" and not options.only and not options.peer and code != 130:
+        wall = time.perf_counter_ns() - started
+        rows.append(whole_run(options, float(wall), float(_measure.cpu_ns() - cpu_started)))
     results = _schema.Results(
         schema_name="zeroproofml.perf.results",
         schema_version=1,

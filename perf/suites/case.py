@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from _inputs import Kind
 
-__all__ = ["Built", "Case", "Kind", "Suite", "WrongValue", "size_name"]
+__all__ = ["Built", "Case", "Kind", "Suite", "WrongValue", "agree", "size_name"]
 
 Suite = Literal["ops", "layers", "inference", "harness"]
 
@@ -28,6 +29,8 @@ class Built:
     bottom_rate: float | None
     measure_memory: tuple[str, ...] = ()
     denominators: NDArray[Any] | None = None
+    compile_s: Mapping[str, float] = field(default_factory=dict)
+    remark: Callable[[], str] | None = None  # asked after the timing; joins the case's note
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class Case:
     reference: str
     make: Callable[[], Built]
     note: str | None = None
+    rounds: tuple[int, int] | None = None  # full and quick, where the usual numbers cost too much
+    fresh: bool = False  # every call is a process of its own
+
+
+def agree(name: str, got: Any, want: Any, mask: Any) -> None:
+    """Equal on regular lanes; the reference holds inf or NaN where ours is ⊥."""
+    got, want, mask = (np.asarray(v) for v in (got, want, mask))
+    if not np.allclose(got[~mask], want[~mask], rtol=1e-5, atol=0):
+        msg = f"{name}: regular lanes differ from the bare operator"
+        raise WrongValue(msg)
+    if np.any(got[mask]) or not np.all(np.isfinite(got)):
+        msg = f"{name}: ⊥ lanes are not 0"
+        raise WrongValue(msg)
 
 
 def size_name(n: int) -> str:

@@ -22,6 +22,7 @@ def write_results(tmp_path: Path) -> WriteResults:
         quick: bool = False,
         name: str = "benchmarks_20260101T000000Z.json",
         created: str = "2026-01-01T00:00:00Z",
+        argv: tuple[str, ...] = (),
     ) -> Path:
         data = {
             "schema_name": "zeroproofml.perf.results",
@@ -29,7 +30,7 @@ def write_results(tmp_path: Path) -> WriteResults:
             "created_utc": created,
             "complete": True,
             "quick": quick,
-            "argv": [],
+            "argv": list(argv),
             "seed": 1,
             "commit": None,
             "machine": {

@@ -53,13 +53,40 @@ def test_an_absent_entry_fails_unless_the_run_was_quick(write_results, write_cei
     assert check_ratios.main([str(quick), "--ceilings", str(ceilings)]) == 0
 
 
+@pytest.mark.parametrize(
+    ("argv", "absent", "code"),
+    [
+        (("--suite", "ops"), "layers/div-forward-torch/float64/1e6/new/torch", 0),
+        (("--suite=ops",), "layers/div-forward-torch/float64/1e6/new/torch", 0),
+        (("--suite", "ops"), "ops/absent/numpy", 4),
+        ((), "layers/div-forward-torch/float64/1e6/new/torch", 4),
+        ((), "ops/div/float64/1e6/new/peer:zeroproofml", 0),
+        (("--peer",), "ops/div/float64/1e6/new/peer:zeroproofml", 4),
+    ],
+)
+def test_only_what_was_asked_for_is_missed(
+    write_results, write_ceilings, capsys, argv, absent, code
+) -> None:
+    run = write_results({CASE: (1.5, 0.03, False)}, argv=argv)
+    ceilings = write_ceilings({CASE: (1.9, 1.45), absent: (2.0, 1.0)})
+    assert check_ratios.main([str(run), "--ceilings", str(ceilings)]) == code
+    assert (f"nothing-measured {absent}" in " ".join(capsys.readouterr().out.split())) == bool(code)
+
+
+def test_a_folder_with_a_broken_result_is_unreadable(tmp_path: Path, capsys) -> None:
+    (tmp_path / "benchmarks_a.json").write_text("{")
+    assert check_ratios.main([str(tmp_path)]) == 5
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_a_run_directory_is_the_wrong_tool(tmp_path: Path, capsys) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/journal.jsonl").write_text("{}\n")
     with pytest.raises(SystemExit) as stop:
         check_ratios.main([str(tmp_path / "run")])
     assert stop.value.code == 2
-    assert "zpml-report" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "zpml-report" in line
 
 
 def test_statistics_that_are_strings_are_refused(write_results, write_ceilings, capsys) -> None:

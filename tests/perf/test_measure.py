@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import _figures
 import _measure
 import _schema
 import check_ratios
 import run_benchmarks
-from suites import ops
+from suites import harness, inference, layers, ops
 from suites.case import WrongValue
 
 
@@ -80,10 +84,19 @@ def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_case_has_an_id_of_its_own() -> None:
-    ids = [case.id for case in ops.cases(quick=False)]
-    assert len(ids) == len(set(ids))
-    quick = {case.id for case in ops.cases(quick=True)}
-    assert quick < set(ids), "a quick run measures fewer cases under the same ids"
+    for suite in (ops, layers, inference, harness):
+        ids = [case.id for case in suite.cases(quick=False)]
+        assert len(ids) == len(set(ids))
+        quick = {case.id for case in suite.cases(quick=True)}
+        assert quick < set(ids), "a quick run measures fewer cases under the same ids"
+
+
+def test_every_ceiling_has_a_case() -> None:
+    known = {
+        case.id for suite in (ops, layers, inference, harness) for case in suite.cases(quick=False)
+    }
+    ceilings = check_ratios.load_ceilings(check_ratios.CEILINGS).ratios
+    assert {name.rpartition("/")[0] for name in ceilings} <= known
 
 
 def test_a_run_writes_what_the_schema_says(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -96,6 +109,7 @@ def test_a_run_writes_what_the_schema_says(tmp_path: Path, capsys, monkeypatch) 
     assert {r.impl for r in results.ratios} >= {"numpy", "SCMArray"}
     assert results.complete
     assert json.loads(path.read_text())["quick"] is True
+    assert "throughput.svg" in {p.name for p in tmp_path.iterdir()}
     assert "not evidence" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     before = path.read_bytes()
     assert run_benchmarks.main(arguments) == 0
@@ -111,3 +125,33 @@ def test_nothing_measured_is_not_a_pass(tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit) as stop:
         run_benchmarks.main(["--output", str(tmp_path)])
     assert stop.value.code == 2
+
+
+def test_the_figure_is_the_same_bytes_and_holds_no_script(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(run_benchmarks._measure, "pin", lambda: None)
+    arguments = ["--quick", "--only", "ops/div/float64/10/", "--output", str(tmp_path)]
+    assert run_benchmarks.main(arguments) == 0
+    path = Path(capsys.readouterr().out.strip())
+    drawn = (tmp_path / "throughput.svg").read_bytes()
+    results = _schema.Results.model_validate_json(path.read_bytes())
+    assert _figures.throughput(results) == drawn
+    names = {element.tag.rpartition("}")[2] for element in ET.fromstring(drawn).iter()}
+    assert "script" not in names
+    assert results.created_utc.encode() not in drawn
+    harness = [c.model_copy(update={"suite": "harness"}) for c in results.cases]
+    assert _figures.throughput(results.model_copy(update={"cases": harness})) is None
+
+
+def test_processes_of_their_own_are_timed_with_their_cpu(tmp_path: Path) -> None:
+    busy = "x = sum(k * k for k in range(2_000_000))"
+    calls = {
+        "idle": lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
+        "busy": lambda: subprocess.run([sys.executable, "-c", busy], check=True),
+    }
+    group = _measure.measure(calls, "idle", rounds=2, seed=1, fresh=True)
+    assert {s.inner for s in group.samples.values()} == {1}
+    assert len(group.samples["busy"].wall) == 2
+    assert min(group.samples["busy"].cpu) > 50e6, "the CPU of a child counts"
+    assert group.ratio("busy").min_ratio > 1

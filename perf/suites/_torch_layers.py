@@ -1,0 +1,179 @@
+"""Torch cases of the layers suite: ours against the bare formula under the same grad mode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import _inputs
+from suites.case import Built, WrongValue, agree
+from zeroproofml.scm import InferenceConfig
+from zeroproofml.torch import SCMNorm, SCMRationalLayer, oriented_chordal_loss, strict_inference
+from zeroproofml.torch.ops import scm_div_torch
+
+SEED = 20260402
+COLUMNS = 64
+Calls = dict[str, Callable[[], object]]
+Formula = Callable[[], Any]
+
+
+def _grad(formula: Formula, leaves: Sequence[torch.Tensor]) -> Any:
+    value = formula()
+    return torch.autograd.grad(value, leaves, torch.ones_like(value))
+
+
+def _second(formula: Formula, leaves: Sequence[torch.Tensor]) -> Any:
+    """A Hessian-vector product with the vector of ones: the gradient of the gradients' sum."""
+    value = formula()
+    first = torch.autograd.grad(value, leaves, torch.ones_like(value), create_graph=True)
+    return torch.autograd.grad(torch.stack([g.sum() for g in first]).sum(), leaves)
+
+
+ORDERS: dict[str, Callable[[Formula, Sequence[torch.Tensor]], Any]] = {
+    "forward": lambda formula, leaves: formula(),
+    "gradient": _grad,
+    "second": _second,
+}
+
+
+def _same(what: str, got: Any, want: Any, rtol: float) -> None:
+    """Equal to a tolerance relative to the largest entry; float32 sums cancel."""
+    ours, bare = ((v,) if isinstance(v, torch.Tensor) else v for v in (got, want))
+    for a, b in zip(ours, bare, strict=True):
+        scale = float(b.detach().abs().max())
+        if not torch.allclose(a, b, rtol=rtol, atol=rtol * scale):
+            msg = f"{what}: differs from the bare formula"
+            raise WrongValue(msg)
+
+
+def _pair(
+    name: str, order: str, ours: Formula, plain: Formula, leaves: Sequence[torch.Tensor]
+) -> Built:
+    """Two formulas of the same values, taken to the same order of derivative."""
+    torch.set_num_threads(1)
+    take = ORDERS[order]
+    calls: Calls = {"raw": partial(take, plain, leaves), "torch": partial(take, ours, leaves)}
+
+    def check() -> None:
+        _same(name, ours(), plain(), 1e-4)
+        if order != "forward":
+            _same(f"{name}, {order}", calls["torch"](), calls["raw"](), 1e-3)
+
+    return Built(calls, check, 0.0)
+
+
+def _uniform(n: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(n, generator=generator).requires_grad_()
+
+
+def build_div(n: int, kind: _inputs.Kind, backward: bool, compiled: bool = False) -> Built:
+    """Division, singular lanes included."""
+    torch.set_num_threads(1)
+    inputs = _inputs.make("div", "float64", n, kind, SEED)
+    x, y = (torch.from_numpy(v).requires_grad_(backward) for v in inputs.operands)
+    cotangent = torch.ones(n, dtype=torch.float64)
+    compile_s = {}
+    divide: Callable[..., Any] = scm_div_torch
+    if compiled:
+        torch._dynamo.reset()  # more than eight graphs of one function fall back silently
+        torch._dynamo.utils.counters.clear()
+        divide = torch.compile(scm_div_torch, fullgraph=True, dynamic=False)
+        start = time.perf_counter()
+        payload, _ = divide(x, y)
+        if backward:
+            torch.autograd.grad(payload, (x, y), cotangent)
+        compile_s["torch"] = time.perf_counter() - start
+
+    def both(result: Any) -> Any:
+        return torch.autograd.grad(result, (x, y), cotangent)
+
+    calls: Calls = {"raw": lambda: x / y, "torch": lambda: divide(x, y)}
+    if backward:
+        calls = {"raw": lambda: both(x / y), "torch": lambda: both(divide(x, y)[0])}
+
+    def check() -> None:
+        payload, mask = divide(x, y)
+        agree("torch", payload.detach(), (x / y).detach(), mask)
+        if not np.array_equal(mask.numpy(), inputs.mask):
+            msg = "torch: the mask differs from the oracle"
+            raise WrongValue(msg)
+        if backward:
+            for ours, bare in zip(both(payload), both(x / y), strict=True):
+                agree("torch gradient", ours, bare, mask)
+        if compiled and torch._dynamo.utils.counters["stats"]["unique_graphs"] != 1:
+            msg = "torch: more than one graph; what is timed is not the compiled form alone"
+            raise WrongValue(msg)
+
+    return Built(calls, check, float(inputs.mask.mean()), compile_s=compile_s)
+
+
+def build_rational(n: int, degree: int, basis: str, order: str) -> Built:
+    """The rational layer against plain Horner or Clenshaw P/Q without checks."""
+    generator = torch.Generator().manual_seed(SEED)
+    layer = SCMRationalLayer(degree, degree, basis=basis, singular_epsilon=0.0, generator=generator)
+    x = _uniform(n, generator)
+
+    def horner(row: torch.Tensor) -> torch.Tensor:
+        total = row[degree]
+        for k in range(degree - 1, -1, -1):
+            total = total * x + row[k]
+        return total
+
+    def clenshaw(row: torch.Tensor) -> torch.Tensor:
+        after = before = torch.zeros_like(x)
+        for k in range(degree, 0, -1):
+            after, before = row[k] + 2 * x * after - before, after
+        return row[0] + x * after - before
+
+    evaluate = horner if basis == "monomial" else clenshaw
+
+    def plain() -> torch.Tensor:
+        return evaluate(layer.numerator) / evaluate(layer.denominator)
+
+    leaves = (x, *layer.parameters())
+    return _pair("rational layer", order, lambda: layer(x)[0], plain, leaves)
+
+
+def build_strict(n: int, order: str) -> Built:
+    """Strict inference with a gap mask against P/Q."""
+    generator = torch.Generator().manual_seed(SEED)
+    p, q = _uniform(n, generator), (torch.rand(n, generator=generator) + 0.5).requires_grad_()
+    config = InferenceConfig(tau_infer=1e-5, tau_train=1e-3)
+    return _pair(
+        "strict inference", order, lambda: strict_inference(p, q, config).decoded, lambda: p / q,
+        (p, q),
+    )  # fmt: skip
+
+
+def build_loss(n: int, order: str) -> Built:
+    """The recommended loss on tuples against its textbook formula."""
+    generator = torch.Generator().manual_seed(SEED)
+    p, q = _uniform(n, generator), (torch.rand(n, generator=generator) + 0.5).requires_grad_()
+    target, one = torch.rand(n, generator=generator), torch.ones(n)
+
+    def plain() -> torch.Tensor:
+        norms = torch.sqrt((p * p + q * q) * (target * target + one))
+        return (1 - (p * target + q) / norms).mean()
+
+    return _pair(
+        "oriented loss", order, lambda: oriented_chordal_loss(p, q, target, one), plain, (p, q)
+    )
+
+
+def build_norm(n: int, order: str) -> Built:
+    """The normaliser on 64 columns against mean and variance without masks."""
+    generator = torch.Generator().manual_seed(SEED)
+    x = torch.rand(n // COLUMNS, COLUMNS, generator=generator).requires_grad_()
+    weight = torch.rand(n // COLUMNS, COLUMNS, generator=generator)  # else the gradient is 0
+    norm = SCMNorm()
+
+    def plain() -> torch.Tensor:
+        centred = x - x.mean(0)
+        return weight * centred / torch.sqrt((centred * centred).mean(0))
+
+    return _pair("normaliser", order, lambda: weight * norm(x)[0], plain, (x,))
