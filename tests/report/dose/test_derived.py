@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from xml.etree import ElementTree as ET
 
@@ -15,7 +16,10 @@ from zeroproofml.report.domains.dose.arms import arms
 from zeroproofml.report.domains.dose.protocol import points as law_points
 from zeroproofml.report.domains.dose.sweeps import grid
 from zeroproofml.report.figures import dose
+from zeroproofml.report.figures.dots import Row, Scale, SeedValue, dot_plate, seed_plate
+from zeroproofml.report.figures.marks import Label
 from zeroproofml.report.figures.sheet import sheet
+from zeroproofml.report.figures.style import arm_style
 from zeroproofml.report.pages import bottom, markdown, numbers
 from zeroproofml.report.pages.model import Figure, NotDrawn
 from zeroproofml.scm.cause import Cause
@@ -358,3 +362,19 @@ def test_the_published_threshold_and_the_calibrated_one_are_both_there(whole):
     assert {row["arm"] for row in rows} >= {"clampedmlp", "twostage", "zeroproofml_scm"}
     for row in rows:
         assert set(row["published"]) == set(row["balanced"])
+
+
+def test_a_rate_beyond_its_axis_is_written_as_a_rate():
+    """The constant answers every curve: far to the right of arms that err in one of a hundred."""
+    near = [0.009, 0.010, 0.011]
+    rows = tuple(
+        Row(f"arm {k}", arm_style(k), (SeedValue(1, value), SeedValue(2, value)), value)
+        for k, value in enumerate([*near, 1.0])
+    )
+    floor = dataclasses.replace(rows[-1], reference=True)
+    scale = Scale("fp_cens", "share", percent=True, bounds=(0.0, 1.0))
+    for build in (dot_plate, seed_plate):
+        plate = build(scale, (*rows[:-1], floor))
+        said = [mark.words for mark in plate.marks if isinstance(mark, Label)]
+        assert "100 % →" in said
+        assert "1.00 →" not in said

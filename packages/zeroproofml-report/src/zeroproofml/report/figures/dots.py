@@ -123,7 +123,7 @@ def dot_plate(
         for value, words, level in heads
     ]
     for index, row in enumerate(rows):
-        marks += _row_marks(row, -float(index), x)
+        marks += _row_marks(row, -float(index), x, scale)
     return Plate(
         "Dot plot",
         scale.title,
@@ -167,7 +167,7 @@ def seed_plate(scale: Scale, rows: tuple[Row, ...]) -> Plate:
             and x.holds(other)
         ]
     for index, row in enumerate(rows):
-        marks += _distribution(row, -float(index), x)
+        marks += _distribution(row, -float(index), x, scale)
     return Plate(
         "Dot plot of seeds",
         scale.title,
@@ -270,11 +270,11 @@ def _bare(x: float) -> str:
     return shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
 
 
-def _row_marks(row: Row, y: float, x: Axis) -> list[Mark]:
+def _row_marks(row: Row, y: float, x: Axis, scale: Scale) -> list[Mark]:
     if row.mean is None:
         return [UndefinedRow(y, f"undefined: {numbers.reason_words(row.reason)}")]
     if not x.holds(row.mean):
-        return _beyond(row.mean, y, x)
+        return _beyond(row.mean, y, x, scale)
     drop = y - SIZE.seed_drop
     marks: list[Mark] = [
         SeedDot(s.value, drop, row.arm, f"seed {s.seed}: {numbers.value(s.value)}")
@@ -289,7 +289,7 @@ def _row_marks(row: Row, y: float, x: Axis) -> list[Mark]:
     return marks + _lost_seeds(row, y, x, taken)
 
 
-def _distribution(row: Row, y: float, x: Axis) -> list[Mark]:
+def _distribution(row: Row, y: float, x: Axis, scale: Scale) -> list[Mark]:
     values = [s.value for s in row.seeds if s.value is not None]
     if not values:
         reason = row.seeds[0].reason if row.seeds else "missing"
@@ -297,7 +297,7 @@ def _distribution(row: Row, y: float, x: Axis) -> list[Mark]:
     marks: list[Mark] = []
     middle = stats.quantile(values, 0.5)
     if not x.holds(middle):
-        return _beyond(middle, y, x)
+        return _beyond(middle, y, x, scale)
     if len(values) >= _BOX_FROM:
         low, high = stats.quantile(values, 0.25), stats.quantile(values, 0.75)
         marks.append(Band(low, high, y - 0.25, y + 0.25, token=row.arm.token, outline=True))
@@ -306,9 +306,9 @@ def _distribution(row: Row, y: float, x: Axis) -> list[Mark]:
     return marks + _lost_seeds(row, y, x, values)
 
 
-def _beyond(value: float, y: float, x: Axis) -> list[Mark]:
+def _beyond(value: float, y: float, x: Axis, scale: Scale) -> list[Mark]:
     """A value that the axis does not hold, as words at the edge where it lies."""
-    words = numbers.value(value)
+    words = numbers.percent(value) if scale.percent else numbers.value(value)
     if value < x.low:
         return [Label(x.low, y, f"← {words}", dx=4, dy=4)]
     return [Label(x.high, y, f"{words} →", anchor="end", dx=-4, dy=4)]
