@@ -30,6 +30,7 @@ REMARKS = {
     "zeroproofml": None,
 }
 SIDE_FLOOR = 0.05
+NO_FLOOR = 1.0  # the sides do not compare, so no difference is believed: every verdict inconclusive
 SIZES = (10, 100_000, 1_000_000)
 KINDS = ("clean", "new", "masked")
 
@@ -171,8 +172,22 @@ class Worker:
 
     def close(self) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(timeout=30)
+        self._process.stdout.close()
+
+
+def _pins() -> list[str]:
+    import numpy as np
+
+    return [*PINS, f"numpy=={np.__version__}"]
+
+
+def environment_folder() -> Path:
+    """Where the peers' environment lies, made or not."""
+    key = hashlib.sha256(" ".join(_pins()).encode()).hexdigest()[:16]
+    return Path(os.environ.get("ZPML_PEER_DIR", HERE / ".peer")) / key
 
 
 def environment() -> Path:
@@ -181,19 +196,19 @@ def environment() -> Path:
     Raises:
         OSError: the environment cannot be made (no pip, no index, no space).
     """
-    import numpy as np
-
-    pins = [*PINS, f"numpy=={np.__version__}"]
-    key = hashlib.sha256(" ".join(pins).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("ZPML_PEER_DIR", HERE / ".peer")) / key
+    folder = environment_folder()
     python = folder / "bin" / "python"
     if (folder / "complete").exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
     sys.stderr.write(f"perf: making the peers' environment in {folder}\n")
-    venv.create(folder, with_pip=True)
+    try:
+        venv.create(folder, with_pip=True)
+    except subprocess.CalledProcessError as error:  # ensurepip is not there, or failed
+        msg = f"no environment could be made in {folder}: {error}"
+        raise OSError(msg) from error
     done = subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", *pins],
+        [str(python), "-m", "pip", "install", "--quiet", *_pins()],
         capture_output=True,
         text=True,
         check=False,
@@ -304,7 +319,7 @@ def measure(only: str, rounds: int) -> tuple[list[Any], list[Any], list[Any]]:
                     min_ratio=samples.best / ours.best,
                     paired_median=_measure.quantile(paired, 0.5),
                     paired_iqr=[low, high],
-                    aa_floor=max(_measure.FLOOR, floor),
+                    aa_floor=NO_FLOOR if floor > SIDE_FLOOR else max(_measure.FLOOR, floor),
                     preempted=samples.preempted or ours.preempted,
                 )
             )

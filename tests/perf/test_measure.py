@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -81,6 +82,34 @@ def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ops.ops, f"scm_{op}_numpy", broken)
     with pytest.raises(WrongValue, match="ULP"):
         ops.build(op, "float64", 100, "clean").check()
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("scm_div_torch", ("_torch_layers", "div", 64, "new", True)),
+        ("scm_div_torch", ("_torch_layers", "div", 64, "new", False)),
+        ("oriented_chordal_loss", ("_torch_layers", "loss", 64, "forward")),
+        ("strict_inference", ("_torch_layers", "strict", 64, "forward")),
+        ("strict_inference", ("inference", "", 64, "new")),
+    ],
+)
+def test_a_broken_layer_fails_the_check(name, build, monkeypatch) -> None:
+    where, what, *given = build
+    suite = importlib.import_module(f"suites.{where}")
+    make = getattr(suite, f"build_{what}" if what else "build")
+    make(*given).check()
+    real = getattr(suite, name)
+
+    def broken(*operands, **named):
+        result = real(*operands, **named)
+        if hasattr(result, "decoded"):
+            return result._replace(decoded=result.decoded * 1.001)
+        return (result[0] * 1.001, result[1]) if isinstance(result, tuple) else result * 1.001
+
+    monkeypatch.setattr(suite, name, broken)
+    with pytest.raises(WrongValue, match="differ"):
+        make(*given).check()
 
 
 def test_every_case_has_an_id_of_its_own() -> None:
