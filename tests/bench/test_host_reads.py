@@ -99,20 +99,13 @@ def test_no_data_loader_collates_row_by_row() -> None:
     assert [path.name for path in sources if "torch.utils.data" in path.read_text("utf-8")] == []
 
 
-MANY = pytest.mark.xfail(
-    reason="rf/classic_training.py reads three numbers per epoch, one by one", strict=True
-)
-
-
 @pytest.mark.parametrize(
     ("domain", "protocol", "module", "arms", "times"),
     [
         ("dose", "standard", "training", ("bayes_oracle", "scm_oriented", "clamped_mlp"), 4),
         ("dose", "classic", "training", ("bayes_oracle", "zeroproofml_scm", "clampedmlp"), 4),
         ("rf", "standard", "training", ("scm_rational", "mlp_abs"), 3),
-        pytest.param(
-            "rf", "classic", "classic_training", ("scm_transfer", "mlp_silu"), 3, marks=MANY
-        ),
+        ("rf", "classic", "classic_training", ("scm_transfer", "mlp_silu"), 3),
         ("ik", "standard", "training", ("ideal", "scm_full", "mlp_pole"), 8),
         ("ik", "classic", "classic_training", ("scm_basic", "mlp_iso"), 4),
     ],

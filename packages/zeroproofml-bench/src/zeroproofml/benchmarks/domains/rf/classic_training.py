@@ -156,9 +156,11 @@ def train(
             losses.append(loss.detach())
             bottoms.append(bottom)
         steps += len(losses)
-        last, lost = float(torch.stack(losses).mean()), lost + int(torch.stack(bottoms).sum())
         with torch.no_grad():
-            seen = float(held_out.loss(net, relative=False)[0])
+            told = held_out.loss(net, relative=False)[0]
+        numbers = torch.stack([torch.stack(losses).mean(), told, torch.stack(bottoms).sum()])
+        last, seen, gone = numbers.tolist()  # the epoch's one transfer
+        lost += int(gone)
         if not (math.isfinite(last) and math.isfinite(seen)):
             msg = f"{arm}: loss not finite in epoch {epoch + 1}; the arm has failed"
             raise TrainingError(msg)
