@@ -94,12 +94,12 @@ def claims_table(report: Report) -> Table:
         rows.append(
             (
                 Code(claim.id),
+                _verdict(result),  # second: a narrow window cuts a wide table at its right
                 claim.kind,
                 Code(claim.metric),
                 _sides(claim),
                 _estimate(definition, claim, result),
                 _p(result.numbers.p_holm),
-                _verdict(result),
             )
         )
     seeds = report.numbers.summary.seeds
@@ -107,12 +107,12 @@ def claims_table(report: Report) -> Table:
         "Judged claims",
         (
             Column("claim", align="left"),
+            Column("verdict", align="left"),
             Column("kind", align="left"),
             Column("metric", align="left"),
             Column("arm against", align="left"),
             Column("estimate and t interval"),
             Column("adjusted p"),
-            Column("verdict", align="left"),
         ),
         tuple(rows),
         len(seeds.planned),
