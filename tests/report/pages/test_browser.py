@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -57,22 +58,26 @@ LOOK = """(() => {
 })()"""
 
 
+WIRE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 class Chrome:
     """A browser behind two pipes: commands go in, answers and events come out, NUL between."""
 
     def __init__(self, profile):
         read_in, self.write = os.pipe()
         self.read, write_out = os.pipe()
-
-        def wire():
-            # out of the way first: one of the ends may itself be 3 or 4
-            high = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_in, write_out)]
-            os.dup2(high[0], 3, inheritable=True)
-            os.dup2(high[1], 4, inheritable=True)
-
+        # The browser wants 3 and 4. A program of its own puts them there: code of ours between fork
+        # and exec is not safe once JAX has threads. Out of the way first: they may be 3 or 4.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_in, write_out)]
         self.process = subprocess.Popen(
             [
-                BROWSER,
+                *(sys.executable, "-c", WIRE, *map(str, ends), BROWSER),
                 "--headless=new",
                 "--no-sandbox",
                 "--disable-gpu",
@@ -85,9 +90,10 @@ class Chrome:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=wire,
-            close_fds=False,
+            pass_fds=ends,
         )
+        for end in ends:
+            os.close(end)
         os.close(read_in)
         os.close(write_out)
         self.number, self.rest, self.events = 0, b"", []
