@@ -128,6 +128,7 @@ def test_every_ceiling_has_a_case() -> None:
     assert {name.rpartition("/")[0] for name in ceilings} <= known
 
 
+@pytest.mark.slow  # it collects garbage between rounds, and a long session has much
 def test_a_run_writes_what_the_schema_says(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(run_benchmarks._measure, "pin", lambda: None)
     arguments = ["--quick", "--only", "ops/div/float64/10/", "--output", str(tmp_path)]
@@ -156,6 +157,7 @@ def test_nothing_measured_is_not_a_pass(tmp_path: Path, capsys) -> None:
     assert stop.value.code == 2
 
 
+@pytest.mark.slow  # it collects garbage between rounds, and a long session has much
 def test_the_figure_is_the_same_bytes_and_holds_no_script(
     tmp_path: Path, capsys, monkeypatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_run_of_few_arms_is_sealed(arms, tmp_path):
     assert verify_run(tmp_path / "run", recompute=True).ok
 
 
+@pytest.mark.slow
 def test_classic_contract_run(tmp_path):
     path, wall = launch(tmp_path / "run", "--protocol", "classic")
     assert wall <= SLACK * 10
