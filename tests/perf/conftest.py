@@ -1,15 +1,25 @@
-"""Hand-made result files."""
+"""Hand-made result files; and what a measurement pins is set free again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 WriteResults = Callable[..., Path]
 WriteCeilings = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _every_core_again() -> Iterator[None]:
+    """A measurement pins its process to one core: the tests after it must not inherit that."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    yield
+    if before is not None:
+        os.sched_setaffinity(0, before)
 
 
 @pytest.fixture
