@@ -239,6 +239,27 @@ def test_create_is_exclusive(tmp_path):
         Tree.create(tmp_path / "a" / "b")
 
 
+def test_two_workers_may_make_the_same_parent(tree):
+    def overtaken(operation, path, action, arguments):
+        if operation == "mkdir":
+            (tree.path / path).mkdir()
+        return action(*arguments)
+
+    with hooked(overtaken):
+        tree.makedirs("work/seed_1")
+    assert (tree.path / "work" / "seed_1").is_dir()
+
+
+def test_a_file_in_the_place_of_a_parent_is_refused(tree):
+    def squatted(operation, path, action, arguments):
+        if operation == "mkdir":
+            (tree.path / path).write_bytes(b"")
+        return action(*arguments)
+
+    with hooked(squatted), pytest.raises(StorageError, match="mkdir failed: File exists"):
+        tree.makedirs("work")
+
+
 def test_free_bytes(tmp_path):
     assert _fs.free_bytes(tmp_path / "not" / "yet") > 0
 

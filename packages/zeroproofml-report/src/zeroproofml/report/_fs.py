@@ -463,7 +463,11 @@ class Tree:
                 _unsafe(done, f"is a {kind}, not a directory")
             with self._existing_parent(done) as (here, name):
                 target, where = here.at(name)
-                _do("mkdir", done, lambda t=target, w=where: os.mkdir(t, mode, **w))  # noqa: PTH102
+                try:
+                    _do("mkdir", done, lambda t=target, w=where: os.mkdir(t, mode, **w))  # noqa: PTH102
+                except StorageError as error:  # another worker may make the same parent just now
+                    if not isinstance(error.__cause__, FileExistsError) or self.kind(done) != "dir":
+                        raise
                 self._sync_directory(here, done)
 
     def rename(self, source: str, target: str) -> None:
