@@ -4,12 +4,14 @@ import ast
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from zeroproofml.report import _fs
 from zeroproofml.report._fs import Tree, hooked
+from zeroproofml.report.contract.strict_json import sha256
 from zeroproofml.report.errors import FileInvalid, StorageError, ZeroProofError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links and pipes of POSIX")
@@ -230,6 +232,60 @@ def test_a_write_syncs_file_then_directory(tree):
     steps = [op for op in seen if op in ("open", "write", "fsync", "replace")]
     expected = ["open", "write", "fsync", "replace"]
     assert steps == [*expected, "fsync"] if _fs._HAS_DIR_FD else expected
+
+
+def settle(monkeypatch):
+    """Let the clock run on, so that what was written before counts as long ago."""
+    time.sleep(0.05)  # the next write falls into another tick of the file system's clock
+    now = time.time_ns()
+    monkeypatch.setattr(_fs.time, "time_ns", lambda: now + 60 * 10**9)
+
+
+def reads_of(call):
+    seen = []
+
+    def watch(operation, path, action, arguments):
+        seen.append(operation)
+        return action(*arguments)
+
+    with hooked(watch):
+        call()
+    return seen.count("read")
+
+
+def test_a_file_that_has_long_stood_is_hashed_once(tree, monkeypatch):
+    tree.write("a", b"one")
+    assert reads_of(lambda: tree.hash("a")) > 0
+    assert reads_of(lambda: tree.hash("a")) > 0  # it may still be written to, within one tick
+    settle(monkeypatch)
+    first = tree.hash("a")
+    assert (reads_of(lambda: tree.hash("a")) == 0) == _fs._HAS_DIR_FD
+    assert tree.hash("a") == first == (3, sha256(b"one"))
+
+
+def test_a_change_that_hides_its_times_is_seen(tree, monkeypatch):
+    tree.write("a", b"one")
+    settle(monkeypatch)
+    tree.hash("a")
+    before = (tree.path / "a").stat()
+    (tree.path / "a").write_bytes(b"two")
+    os.utime(tree.path / "a", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert tree.hash("a") == (3, sha256(b"two"))
+
+
+def test_a_change_while_it_is_hashed_is_not_kept(tree, monkeypatch):
+    tree.write("a", b"one")
+    settle(monkeypatch)
+
+    def meanwhile(operation, path, action, arguments):
+        data = action(*arguments)
+        if operation == "read":
+            (tree.path / "a").write_bytes(b"two")
+        return data
+
+    with hooked(meanwhile):
+        tree.hash("a")
+    assert tree.hash("a") == (3, sha256(b"two"))
 
 
 def test_create_is_exclusive(tmp_path):

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _HAS_DIR_FD = os.open in os.supports_dir_fd and bool(_NOFOLLOW and _DIRECTORY)
+_SETTLED_NS = 10 * 10**9
+_MOST_HASHED = 10_000
+
+_State = tuple[int, int, int, int, int]
+_hashed: dict[_State, tuple[int, str]] = {}
 _hook: Hook | None = None
 
 
@@ -380,13 +386,22 @@ class Tree:
                 yield block
 
     def hash(self, path: str) -> tuple[int, str]:
-        """Size in bytes and ``sha256:…`` of the regular file ``path``, in constant memory."""
-        made, total = hashlib.sha256(), 0
+        """Size in bytes and ``sha256:…`` of the regular file ``path``, in constant memory.
+
+        A file that this process has hashed and that has not changed since is not read again.
+        """
         with self._reading(path) as (fd, _):
+            state = _settled(fd)
+            if state is not None and state in _hashed:
+                return _hashed[state]
+            made, total = hashlib.sha256(), 0
             while block := _do("read", path, os.read, fd, _BLOCK):
                 made.update(block)
                 total += len(block)
-        return total, "sha256:" + made.hexdigest()
+            found = total, "sha256:" + made.hexdigest()
+            if state is not None and len(_hashed) < _MOST_HASHED:
+                _hashed[state] = found
+            return found
 
     def write(self, path: str, data: bytes) -> None:
         """Put ``data`` at ``path`` atomically: temporary name, sync, replace, directory sync.
@@ -531,6 +546,18 @@ class Tree:
     def _sync_directory(here: _Dir, path: str) -> None:
         if here.fd is not None:  # Windows cannot sync a directory; a rename is durable there
             _do("fsync", path.rpartition("/")[0] + "/", os.fsync, here.fd)
+
+
+def _settled(fd: int) -> _State | None:
+    """The state of a file that no write leaves as it is; ``None`` where that cannot be told.
+
+    A write moves the change time, which nobody can set; but file systems have coarse clocks, so a
+    change time of just now may hide a second write.
+    """
+    seen = os.fstat(fd)
+    if not _HAS_DIR_FD or time.time_ns() - seen.st_ctime_ns < _SETTLED_NS:
+        return None  # Windows has no change time
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def _sync_path(path: Path) -> None:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -376,15 +377,48 @@ def _cached_rows(n: int) -> tuple[NDArray[np.int64], ...]:
 
 def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bootstrap means, summed with error compensation (Knuth's two-sum) position by position."""
-    total = np.zeros(RESAMPLES)
-    lost = np.zeros(RESAMPLES)
-    for row in resample_rows(len(values)):
-        x = values[row]
-        new = total + x
-        part = new - total
-        lost += (total - (new - part)) + (x - part)
-        total = new
-    return (total + lost) / len(values)
+    total, lost, rest = _first_sums(values)
+    new, part, x = np.empty_like(total), np.empty_like(total), np.empty_like(total)
+    for row in rest:
+        np.take(values, row, out=x, mode="clip")  # clip: the other modes copy `out` first
+        np.add(total, x, out=new)
+        np.subtract(new, total, out=part)
+        x -= part
+        np.subtract(new, part, out=part)
+        np.subtract(total, part, out=part)
+        part += x
+        lost += part
+        total, new = new, total
+    total += lost
+    total /= len(values)
+    return total
+
+
+def _first_sums(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], Iterator[NDArray[np.int64]]]:
+    """Sums over the first three positions and what rounding lost of them, and the other positions.
+
+    Few values have fewer ordered triples than there are resamples: each is summed once.
+    """
+    n, rows = len(values), resample_rows(len(values))
+    if n**3 > RESAMPLES:
+        return np.zeros(RESAMPLES), np.zeros(RESAMPLES), rows
+    total, lost = values + 0.0, np.zeros(n)
+    for _ in range(2):
+        start = np.repeat(total, n)
+        x = np.tile(values, len(total))
+        total = start + x
+        part = total - start
+        lost = np.repeat(lost, n) + ((start - (total - part)) + (x - part))
+    triple = _triples(n)
+    return total[triple], lost[triple], islice(rows, 3, None)
+
+
+@lru_cache(maxsize=4)
+def _triples(n: int) -> NDArray[np.int64]:
+    first, second, third = islice(resample_rows(n), 3)
+    return (first * n + second) * n + third
 
 
 def _exact(d: Sequence[float], threshold: float, *, both: bool) -> float:
