@@ -24,6 +24,9 @@ class Null(str):
 
 
 Value = float | Null
+_FEW = 512
+"""Up to here a list of the numbers is summed faster than an array."""
+_HUGE = 2.0**960
 
 
 def mean(x: Array) -> Value:
@@ -32,7 +35,31 @@ def mean(x: Array) -> Value:
     >>> mean(np.array([1.0, 2.0])), mean(np.array([]))
     (1.5, 'empty_set')
     """
-    return math.fsum(x.tolist()) / len(x) if len(x) else Null("empty_set")
+    return total(x) / len(x) if len(x) else Null("empty_set")
+
+
+def total(x: Array) -> float:
+    """The sum as `math.fsum` rounds it, once, whatever the machine; long arrays are never listed.
+
+    Every round cuts all numbers at one place so high that their heads, multiples of one power of
+    two, are added without rounding in any order, and goes on with the tails: "ExtractVector" of
+    Rump, Ogita and Oishi, SIAM J. Sci. Comput. 31 (2008) 189.
+
+    >>> total(np.array([1e16, 1.0, -1e16])), total(np.full(1000, 0.1)) == math.fsum([0.1] * 1000)
+    (1.0, True)
+    """
+    if len(x) <= _FEW or x.dtype.kind != "f":
+        return math.fsum(x.tolist())
+    rest, heads = x.astype(np.float64), []
+    while (largest := float(np.abs(rest).max())) != 0:
+        if not largest < _HUGE:  # or nan: `math.fsum` says what becomes of it
+            return math.fsum(x.tolist())
+        # With numbers below 2**e and n + 2 <= 2**m, every sum of heads fits into 53 bits.
+        cut = math.ldexp(1.0, math.frexp(largest)[1] + len(rest).bit_length() + 1)
+        head = (rest + cut) - cut
+        heads.append(float(np.sum(head)))
+        rest -= head
+    return math.fsum(heads)
 
 
 def share(mask: Mask) -> Value:

@@ -32,6 +32,8 @@ __all__ = [
     "Targets",
     "accept",
     "answer",
+    "counts",
+    "refused_as",
     "targets",
 ]
 
@@ -73,11 +75,16 @@ class Targets:
         return ~self.in_range
 
     @cached_property
+    def from_edge(self) -> Array:
+        """Distance of L (n,) from the nearer edge of the window, int64, in millionths of a decade."""
+        micro = self.micro.astype(np.int64)
+        near: Array = np.minimum.reduce([np.abs(micro - edge) for edge in _EDGES])
+        return near
+
+    @cached_property
     def border(self) -> Mask:
         """Curves with an effect whose L lies within half a decade of an edge of the window."""
-        micro = self.micro.astype(np.int64)
-        near = np.logical_or.reduce([np.abs(micro - edge) <= _NEAR for edge in _EDGES])
-        return np.asarray(near & ~self.no_effect)
+        return np.asarray((self.from_edge <= _NEAR) & ~self.no_effect)
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,26 @@ class Answer:
         clipped: Array = np.clip(self.value, *WINDOW)
         return clipped
 
+    @cached_property
+    def refused(self) -> Array:
+        """Class (n,) uint8 of every lane if it is refused."""
+        return refused_as(self.direction, self.fault)
+
+    @cached_property
+    def ascending(self) -> Array:
+        """Open lanes (m,) from the lowest score, sorted once for all who need an order.
+
+        Equal scores stand in any order: whoever reads this takes a tie group as a whole.
+        """
+        there = np.flatnonzero(self.open)
+        ascending: Array = there[np.argsort(self.score[there])]
+        return ascending
+
+    @cached_property
+    def starts(self) -> Array:
+        """Where in `ascending` each distinct score begins."""
+        return group_starts(self.score[self.ascending])
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -131,9 +158,7 @@ class Outcome:
     @cached_property
     def predicted(self) -> Any:
         """Class (n,) uint8: 0 below, 1 in range, 2 above, 3 fault."""
-        side = np.where(self.answer.direction >= 0, np.uint8(ABOVE), np.uint8(BELOW))
-        refused = np.where(self.answer.fault, np.uint8(FAULTY), side)
-        return np.where(self.accepted, np.uint8(IN_RANGE), refused)
+        return _either(self.accepted, IN_RANGE, self.answer.refused)
 
     @cached_property
     def confusion(self) -> Any:
@@ -147,13 +172,43 @@ class Outcome:
         >>> Outcome(made, given, accept(given, 0.5)).confusion.tolist()
         [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
         """
-        pairs = 4 * self.targets.label.astype(np.int64) + self.predicted
-        return np.bincount(pairs, minlength=12).reshape(3, 4)
+        return counts(self.targets, self.predicted)
 
     @cached_property
     def answered(self) -> Mask:
         """Resolvable curves that got a number."""
         return np.asarray(self.accepted & self.targets.in_range)
+
+
+def counts(truth: Targets, predicted: Array) -> Array:
+    """Lanes (3, 4) int64 by true class and by ``predicted`` class (n,), uint8."""
+    return np.bincount(4 * truth.label + predicted, minlength=12).reshape(3, 4)
+
+
+def refused_as(direction: Array, fault: Mask) -> Array:
+    """Class (n,) uint8 of refused lanes: the side that ``direction`` names, or a fault.
+
+    >>> refused_as(np.array([-1.0, 0.0, 1.0]), np.array([False, False, True])).tolist()
+    [0, 2, 3]
+    """
+    return _either(fault, FAULTY, _either(direction >= 0, ABOVE, BELOW))
+
+
+def group_starts(ordered: Array) -> Array:
+    """Where in sorted numbers (m,) each distinct one begins.
+
+    >>> group_starts(np.array([1.0, 1.0, 3.0])).tolist()
+    [0, 2]
+    """
+    new = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return np.flatnonzero(new)
+
+
+def _either(mask: Mask, yes: int, no: Array | int) -> Array:
+    """As `numpy.where` of uint8, by products: a mask without a pattern costs that much more."""
+    either: Array = mask * np.uint8(yes) + ~mask * np.uint8(no)
+    return either
 
 
 def accept(given: Answer, t: float | str) -> Mask:

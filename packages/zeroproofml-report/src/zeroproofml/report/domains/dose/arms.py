@@ -95,6 +95,15 @@ class DoseArm:
         return self.score == "projective"
 
     @property
+    def shown(self) -> bool:
+        """Whether the arm stands in presets and fronts.
+
+        >>> arms("standard")["tobit"].shown, arms("standard")["tobit_2k"].shown
+        (True, False)
+        """
+        return self.part in ("headline", "reference")
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Stored columns beyond the four that every arm has.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroproofml.report import stats
-from zeroproofml.report.domains.dose.gate import descending, gate_score, unsafe_shares
-from zeroproofml.report.domains.dose.metrics import SHARES
+from zeroproofml.report.domains.dose.answers import group_starts
+from zeroproofml.report.domains.dose.metrics import SHARES, errors
+from zeroproofml.report.domains.ranking import mean
 
 if TYPE_CHECKING:
     from zeroproofml.report.domains.dose.answers import Answer, Targets
@@ -40,9 +41,9 @@ class Curves:
         n = int(np.count_nonzero(made.accepted))
         bad = int(np.count_nonzero(made.accepted & truth.censored))
         self.chosen["unsafe"].append((n / len(truth), bad / n))
-        inside = np.abs(given.clipped - truth.position)[made.answered]
+        inside = errors(made, given.clipped)
         whole = int(np.count_nonzero(truth.in_range))
-        self.chosen["error"].append((len(inside) / whole, stats.mean(inside.tolist())))
+        self.chosen["error"].append((len(inside) / whole, float(mean(inside))))
 
     def plain(self) -> dict[str, Any]:
         """Means and envelopes over seeds; null where some seed does not reach that coverage."""
@@ -74,32 +75,46 @@ def _centre(places: list[tuple[float, float]], seeds: int) -> list[float] | None
     return [stats.mean([x for x, _ in places]), stats.mean([y for _, y in places])]
 
 
+def _wanted(n: int, most: int) -> Array:
+    """How many of ``n`` lanes each percent takes, as far as ``most`` of them reach; ascending."""
+    wanted: Array = -(-np.array(PERCENT) * n // 100)
+    return wanted[(wanted > 0) & (wanted <= most)]
+
+
 def _unsafe(truth: Targets, given: Answer) -> list[float | None]:
-    shares = unsafe_shares(gate_score(given), truth.censored)
-    most, n = int(np.count_nonzero(given.open)), len(truth)
-    wanted = [-(-p * n // 100) for p in PERCENT]
-    return [float(shares[k - 1]) if 0 < k <= most else None for k in wanted]
+    """Censored share of the lanes with the highest scores; as ``gate.unsafe_shares`` at 100 places."""
+    order, starts = given.ascending, given.starts
+    m = len(order)
+    k = _wanted(len(truth), m)
+    ends = np.append(starts[1:], m)
+    passed = np.concatenate([[0], np.cumsum(truth.censored[order])])
+    of = np.searchsorted(starts, m - k, side="right") - 1
+    first, last = starts[of], ends[of]
+    # Inside a tie group every lane counts as the group's mean.
+    expected = passed[-1] - passed[last]
+    expected = expected + (k - (m - last)) * ((passed[last] - passed[first]) / (last - first))
+    return _filled(expected / k)
 
 
 def _errors(truth: Targets, given: Answer) -> tuple[list[float | None], list[float | None]]:
     """Clipped error over the top share of resolvable curves, whole tie groups; and reached shares."""
-    inside = truth.in_range
-    score, n = gate_score(given)[inside], int(np.count_nonzero(inside))
-    error = np.abs(given.clipped - truth.position)[inside]
-    if n == 0:
-        return [None] * len(PERCENT), [None] * len(SHARES)
+    n = int(np.count_nonzero(truth.in_range))
+    order = given.ascending[::-1]
+    order = order[truth.in_range[order]]
+    starts = group_starts(given.score[order])
+    ends = np.append(starts[1:], len(order))[: len(starts)]
+    error = np.abs(given.clipped[order] - truth.position[order])
     # Within a group by size of the error, so that the sum does not depend on the order of lanes.
-    order = np.lexsort((error, -score))
-    _, group = descending(score)
-    sizes = np.bincount(group)
-    ends, sums = np.cumsum(sizes), np.cumsum(error[order])
-    most = int(np.count_nonzero(score > -np.inf))
-    means: Array = sums[ends - 1] / ends
+    sizes = ends - starts
+    group = np.repeat(np.arange(len(starts)), sizes)
+    tied = np.flatnonzero(sizes[group] > 1)
+    error[tied] = error[tied][np.lexsort((error[tied], group[tied]))]
+    means: Array = np.cumsum(error)[ends - 1] / ends
+    at = np.searchsorted(ends, _wanted(n, len(order)))
+    reached = _filled(ends[at] / max(n, 1))
+    return _filled(means[at]), [reached[PERCENT.index(share)] for share in SHARES]
 
-    def at(percent: int) -> int | None:
-        wanted = -(-percent * n // 100)
-        return int(np.searchsorted(ends, wanted)) if wanted <= most else None
 
-    curve = [None if (k := at(p)) is None else float(means[k]) for p in PERCENT]
-    reached = [None if (k := at(p)) is None else int(ends[k]) / n for p in SHARES]
-    return curve, reached
+def _filled(values: Array) -> list[float | None]:
+    """One value per percent; what is not reached is None."""
+    return [*values.tolist(), *[None] * (len(PERCENT) - len(values))]

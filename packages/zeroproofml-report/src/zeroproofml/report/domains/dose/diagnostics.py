@@ -12,6 +12,7 @@ from zeroproofml.report.domains.dose.coverage import Curves
 from zeroproofml.report.domains.dose.metrics import SEVEN, STRESS
 from zeroproofml.report.domains.dose.operating import cell_of
 from zeroproofml.report.domains.dose.sweeps import Sweep, grid
+from zeroproofml.report.domains.dose.thresholds import Candidates
 from zeroproofml.report.domains.dose.tuples import Denominators, Directions
 from zeroproofml.report.domains.dose.views import present
 from zeroproofml.report.domains.packaged import head
@@ -45,18 +46,19 @@ class _Arm:
     directions: Directions = field(default_factory=Directions)
 
     def add(self, view: View, key: str) -> None:
-        shown = self.declared.part in ("headline", "reference")
+        truth, given = view.pair(key, "test")
         made, point = view.outcome(key, "test"), view.points[key]["balanced"]
+        found = {"cal": view.candidates[key], "test": Candidates.of(given, truth)}
         for split in SPLITS:
             sweep = self.sweeps.setdefault(split, Sweep(self.declared.score))
-            sweep.add(view.seed, *view.pair(key, split), point, with_exact=shown)
+            sweep.add(view.seed, found[split], point, with_exact=self.declared.shown)
         if made is not None:
             self.closest += lanes.closest(view.seed, made, point)
             self.farthest += lanes.farthest(view.seed, made, point)
             self.confusion += made.confusion
         self.curves.add(view, key)
         if self.declared.projective:
-            self.denominators.add(*view.pair(key, "test"))
+            self.denominators.add(truth, given)
             self.directions.add(view, key)
 
     def plain(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def pareto_front(run: RawRun, gathered: Gathered) -> dict[str, Any]:
 
 def _front(run: RawRun, gathered: Gathered, front: Front) -> dict[str, Any]:
     known = present(run)
-    shown = [key for key, arm in known.items() if arm.part in ("headline", "reference")]
+    shown = [key for key, arm in known.items() if arm.shown]
     values: dict[tuple[str, str], list[list[float | None]]] = {}
     reasons: dict[tuple[str, str], str] = {}
     for arm in shown:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from zeroproofml.report.domains.dose.answers import Outcome
     from zeroproofml.report.domains.dose.thresholds import Point
+    from zeroproofml.report.domains.ranking import Array
 
 __all__ = ["KEPT", "PER_SEED", "closest", "farthest", "keep"]
 
 PER_SEED = 12
 KEPT = 20
-_EDGES = (-9_000_000, -5_000_000)
 
 
 def closest(seed: int, made: Outcome, point: Point) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def closest(seed: int, made: Outcome, point: Point) -> list[dict[str, Any]]:
     margin = made.answer.score.astype(np.float64) - point.number
     # Lanes without a value have no margin: they are ⊥ at every threshold.
     there = np.flatnonzero(made.answer.open)
-    order = there[np.argsort(np.abs(margin[there]), kind="stable")][:PER_SEED]
+    order = there[_first(np.abs(margin[there]))]
     return [_lane(seed, made, int(i), float(margin[i])) for i in order]
 
 
@@ -38,10 +38,9 @@ def farthest(seed: int, made: Outcome, point: Point) -> list[dict[str, Any]]:
 
     Curves without an effect have no L and are not among them; the confusion counts them.
     """
-    micro = made.targets.micro.astype(np.int64)
-    distance = np.minimum.reduce([np.abs(micro - edge) for edge in _EDGES])
+    distance = made.targets.from_edge
     wrong = np.flatnonzero((made.predicted != made.targets.label) & ~made.targets.no_effect)
-    order = wrong[np.argsort(-distance[wrong], kind="stable")][:PER_SEED]
+    order = wrong[_first(-distance[wrong])]
     rows = []
     for i in order:
         number = point.number
@@ -63,6 +62,15 @@ def keep(rows: Iterable[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
         return (size if key == "margin" else -size, row["seed"], row["id"])
 
     return [dict(row) for row in sorted(rows, key=place)[:KEPT]]
+
+
+def _first(key: Array) -> Array:
+    """Places of the 12 lowest, ascending; ties by place. All are sorted only if all are equal."""
+    there = np.arange(len(key))
+    if len(key) > PER_SEED:
+        there = np.flatnonzero(key <= np.partition(key, PER_SEED - 1)[PER_SEED - 1])
+    first: Array = there[np.argsort(key[there], kind="stable")][:PER_SEED]
+    return first
 
 
 def _lane(seed: int, made: Outcome, i: int, margin: float | None) -> dict[str, Any]:

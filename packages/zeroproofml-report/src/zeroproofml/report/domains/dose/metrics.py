@@ -5,6 +5,7 @@ Every function returns numbers or `Null` reason codes. Zero is a value and never
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from zeroproofml.report.domains.dose.gate import auprc, aurc_unsafe, gate_score,
 from zeroproofml.report.domains.ranking import Null, auroc, mean, quantile, share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from zeroproofml.report.domains.dose.answers import Answer, Targets
     from zeroproofml.report.domains.dose.arms import DoseArm
@@ -23,8 +24,18 @@ if TYPE_CHECKING:
     from zeroproofml.report.domains.ranking import Array, Mask, Value
 
     Metrics = dict[str, Value]
+    Table = Sequence[Sequence[int]]
 
-__all__ = ["SEVEN", "SHARES", "arm_metrics", "beside_oracle", "dir_f1", "errors", "seven"]
+__all__ = [
+    "SEVEN",
+    "SHARES",
+    "arm_metrics",
+    "beside_oracle",
+    "dir_f1",
+    "errors",
+    "seven",
+    "swap_rate",
+]
 
 NO = Null("not_applicable")
 SEVEN = (
@@ -53,24 +64,26 @@ def seven(made: Outcome | None) -> Metrics:
     """
     if made is None:
         return dict.fromkeys(SEVEN, NO)
-    truth = made.targets
-    f1 = class_f1(made)
-    complete = all(np.any(truth.label == k) for k in (BELOW, IN_RANGE, ABOVE))
-    swapped = truth.label + made.predicted == BELOW + ABOVE
+    table = made.confusion.tolist()
+    sizes = [sum(row) for row in table]
+    n_in, n_c = sizes[IN_RANGE], sizes[BELOW] + sizes[ABOVE]
+    # A lane is predicted in range iff it is accepted.
+    right, wrong = table[IN_RANGE][IN_RANGE], table[BELOW][IN_RANGE] + table[ABOVE][IN_RANGE]
     return {
-        "fp_cens": share(made.accepted[truth.censored]),
-        "fn_in": share(~made.accepted[truth.in_range]),
-        "macro_f1": _average(f1) if complete else Null("empty_set"),
+        "fp_cens": _ratio(wrong, n_c),
+        "fn_in": _ratio(n_in - right, n_in),
+        "macro_f1": _average(class_f1(made)) if all(sizes) else Null("empty_set"),
         "finite_mae_window": mean(errors(made, made.answer.clipped)),
-        "dir_macro_f1": dir_f1(truth, made.predicted),
-        "swap_rate": share(swapped[truth.censored]),
-        "accept_rate": share(made.accepted),
+        "dir_macro_f1": dir_f1(table),
+        "swap_rate": swap_rate(table),
+        "accept_rate": _ratio(right + wrong, n_in + n_c),
     }
 
 
 def errors(made: Outcome, value: Array) -> Array:
     """Absolute errors of ``value`` over the resolvable curves that got a number, in decades."""
-    found: Array = np.abs(value - made.targets.position)[made.answered]
+    at = np.flatnonzero(made.answered)
+    found: Array = np.abs(value[at] - made.targets.position[at])
     return found
 
 
@@ -83,25 +96,34 @@ def class_f1(made: Outcome) -> tuple[Value, Value, Value]:
     >>> class_f1(Outcome(y, Answer(d, d, d, np.zeros(2, np.uint8)), np.array([False, True])))
     (1.0, 1.0, 'zero_denominator')
     """
-    table = made.confusion
+    table = made.confusion.tolist()
     below, inside, above = (_f1(table, k) for k in (BELOW, IN_RANGE, ABOVE))
     return below, inside, above
 
 
-def dir_f1(truth: Targets, predicted: Array) -> Value:
+def dir_f1(table: Table) -> Value:
     """Mean F1 of the two sides over the censored lanes; anything but a side is a miss.
 
-    >>> from zeroproofml.report.domains.dose.answers import Targets
-    >>> y = Targets(np.array([0, 2], np.uint8), np.zeros(2, np.int32), np.zeros(2, bool))
-    >>> dir_f1(y, np.array([0, 1])), dir_f1(y, np.array([2, 0]))
-    (0.5, 0.0)
+    Args:
+        table: counts as in ``Outcome.confusion``; what it says of resolvable lanes is not read.
+
+    >>> dir_f1([[1, 0, 0, 0], [9, 9, 9, 9], [0, 1, 0, 0]])
+    0.5
     """
-    y, said = truth.label[truth.censored], predicted[truth.censored]
-    if not (np.any(y == BELOW) and np.any(y == ABOVE)):
+    if not (sum(table[BELOW]) and sum(table[ABOVE])):
         return Null("empty_set")
-    pairs = 4 * y.astype(np.int64) + said
-    table = np.bincount(pairs, minlength=12).reshape(3, 4)
-    return _average((_f1(table, BELOW), _f1(table, ABOVE)))
+    censored = (table[BELOW], (0, 0, 0, 0), table[ABOVE])
+    return _average((_f1(censored, BELOW), _f1(censored, ABOVE)))
+
+
+def swap_rate(table: Table) -> Value:
+    """Share of the censored lanes that get the wrong side.
+
+    >>> swap_rate([[1, 0, 1, 0], [9, 9, 9, 9], [0, 1, 1, 0]])
+    0.25
+    """
+    wrong = table[BELOW][ABOVE] + table[ABOVE][BELOW]
+    return _ratio(wrong, sum(table[BELOW]) + sum(table[ABOVE]))
 
 
 def arm_metrics(
@@ -176,15 +198,21 @@ def _outcome(truth: Targets, given: Answer, point: Point) -> Outcome | None:
     return None if point.t is None else Outcome(truth, given, accept(given, point.t))
 
 
-def _f1(table: Array, k: int) -> Value:
-    hits = int(table[k, k])
-    weight = int(table[k].sum() + table[:, k].sum())
+def _ratio(count: int, n: int) -> Value:
+    return count / n if n else Null("empty_set")
+
+
+def _f1(table: Table, k: int) -> Value:
+    hits = table[k][k]
+    weight = sum(table[k]) + sum(row[k] for row in table)
     return 2 * hits / weight if weight else Null("zero_denominator")
 
 
 def _average(parts: tuple[Value, ...]) -> Value:
     numbers = [part for part in parts if not isinstance(part, Null)]
-    return mean(np.array(numbers)) if len(numbers) == len(parts) else Null("zero_denominator")
+    if len(numbers) < len(parts):
+        return Null("zero_denominator")
+    return math.fsum(numbers) / len(numbers)
 
 
 def _cost(fp: Value, fn: Value, weight: float) -> Value:

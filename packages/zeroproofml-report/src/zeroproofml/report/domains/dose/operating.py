@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zeroproofml.report.domains.dose.answers import Outcome
+    from zeroproofml.report.domains.dose.arms import DoseArm
     from zeroproofml.report.domains.dose.presets import Entry, Preset
     from zeroproofml.report.domains.dose.views import View
     from zeroproofml.report.domains.ranking import Value as Number
@@ -38,6 +39,8 @@ _RATES = {"fp_cens": "n_c", "fn_in": "n_in", "swap_rate": "n_c", "accept_rate": 
 @dataclass
 class Gathered:
     """What is kept of every seed: calibration and test numbers by (arm, point), thresholds.
+
+    Numbers are kept where a preset, a front or a published decision reads them, see :func:`_read`.
 
     ``sizes`` holds n, n_c and n_in of the test set; ``post`` the conformal rows by arm.
     """
@@ -55,18 +58,19 @@ class Gathered:
         n_in = int(truth.in_range.sum())
         self.sizes = {"n": len(truth), "n_c": len(truth) - n_in, "n_in": n_in}
         for arm, points in view.points.items():
+            for where, name in _read(known[arm]):
+                kept = self.cal if where == "cal" else self.test
+                made = view.outcome(arm, where, name)
+                kept.setdefault((arm, name), {})[view.seed] = _numbers(made)
             for name, point in points.items():
-                key, seed = (arm, name), view.seed
-                self.cal.setdefault(key, {})[seed] = _numbers(view.outcome(arm, "cal", name))
-                self.test.setdefault(key, {})[seed] = _numbers(view.outcome(arm, "test", name))
-                self.points.setdefault(key, {})[seed] = {
-                    "seed": seed,
+                self.points.setdefault((arm, name), {})[view.seed] = {
+                    "seed": view.seed,
                     "t": point.number,
                     "accept_all": point.accept_all,
                     "refuse_all": point.refuse_all,
                     "tau_limit_decades": limit(known[arm], point),
                 }
-            if known[arm].part in ("headline", "reference"):
+            if known[arm].shown:
                 cal, test = view.pair(arm, "cal"), view.pair(arm, "test")
                 rows = conformal.interval(cal, test) | conformal.class_sets(cal, test)
                 for name, value in conformal.thirds(cal, test).items():
@@ -88,6 +92,15 @@ def operating_points(run: RawRun, gathered: Gathered) -> dict[str, Any]:
     }
 
 
+def _read(arm: DoseArm) -> list[tuple[str, str]]:
+    """Sets and points whose numbers of an arm are read by anyone."""
+    points = [preset.name for preset in PRESETS] if arm.shown else []
+    read = [("cal", point) for point in points]
+    if arm.published is not None:
+        points = list(dict.fromkeys([*points, "balanced", "published"]))
+    return read + [("test", point) for point in points]
+
+
 def _numbers(made: Outcome | None) -> dict[str, Number]:
     values = seven(made)
     fp, fn = values["fp_cens"], values["fn_in"]
@@ -102,7 +115,7 @@ def _numbers(made: Outcome | None) -> dict[str, Number]:
 
 def _preset(run: RawRun, gathered: Gathered, preset: Preset) -> dict[str, Any]:
     known, planned = present(run), run.planned
-    shown = [key for key, arm in known.items() if arm.part in ("headline", "reference")]
+    shown = [key for key, arm in known.items() if arm.shown]
     shut_out = {key: "reference" for key in shown if known[key].part == "reference"}
     own = {arm: _readings(run, gathered.cal, arm, preset) for arm in shown}
     ranking = presets.rank(preset, own, planned, shut_out)

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroproofml.report import stats
-from zeroproofml.report.domains.dose.thresholds import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zeroproofml.report.domains.dose.answers import Answer, Targets
-    from zeroproofml.report.domains.dose.thresholds import Point
+    from zeroproofml.report.domains.dose.thresholds import Candidates, Point
     from zeroproofml.report.domains.ranking import Array
 
 __all__ = ["EXACT_POINTS", "Sweep", "exact", "grid"]
@@ -57,20 +55,18 @@ class Sweep:
     sizes: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     vertices: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def add(
-        self, seed: int, truth: Targets, given: Answer, balanced: Point, *, with_exact: bool
-    ) -> None:
+    def add(self, seed: int, found: Candidates, balanced: Point, *, with_exact: bool) -> None:
         """Take one seed; ``balanced`` is its point as chosen on calibration."""
-        found = Candidates.of(given, truth)
+        n = found.n_censored + found.n_in_range
         # In float32, as every threshold is compared.
         at = np.searchsorted(found.t[1:-1], grid(self.score).astype(np.float32), side="left") + 1
         fp, fn = found.fp[at], found.fn[at]
         self.fp[seed], self.fn[seed] = fp.tolist(), fn.tolist()
-        self.bottom[seed] = (len(truth) - fp - (found.n_in_range - fn)).tolist()
+        self.bottom[seed] = (n - fp - (found.n_in_range - fn)).tolist()
         self.start[seed] = _counts(found, 0)
         if isinstance(balanced.t, float):
             self.chosen[seed] = _counts(found, int(np.searchsorted(found.t, balanced.t)))
-        self.sizes[seed] = (found.n_censored, found.n_in_range, len(truth))
+        self.sizes[seed] = (found.n_censored, found.n_in_range, n)
         if with_exact:
             self.vertices[seed] = exact(found)
 
@@ -107,6 +103,7 @@ class Sweep:
 def exact(found: Candidates) -> dict[str, Any]:
     """The step function: thresholds and counts at every distinct score, or at 512 of them.
 
+    >>> from zeroproofml.report.domains.dose.thresholds import Candidates
     >>> one = np.arange(1, 4)
     >>> made = exact(Candidates(np.array([-np.inf, 0.5, np.inf]), one, one, 3, 3))
     >>> made["t"], made["fp_cens"], made["of"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -98,20 +98,15 @@ class Candidates:
         >>> made.fp.tolist(), made.fn.tolist()
         ([1, 1, 0, 0], [0, 0, 1, 2])
         """
-        there = given.open
-        distinct, group = np.unique(given.score[there], return_inverse=True)
-        inside = truth.in_range[there]
-        m = len(distinct)
-
-        def accepted(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-            counts = np.bincount(group[mask], minlength=m)
-            left = np.cumsum(counts[::-1])[::-1]
-            total = np.array([np.count_nonzero(mask)])
-            return np.concatenate([total, left, [0]]).astype(np.int64)
-
+        order, starts = given.ascending, given.starts
+        distinct = given.score[order[starts]].astype(np.float64)
+        # A candidate accepts the lanes of this order from its own place on.
+        places = np.concatenate([[0], starts, [len(order)]]).astype(np.int64)
+        passed = np.concatenate([[0], np.cumsum(truth.in_range[order])]).astype(np.int64)
+        inside = passed[-1] - passed[places]
         n_in = int(np.count_nonzero(truth.in_range))
-        t = np.concatenate([[-np.inf], distinct.astype(np.float64), [np.inf]])
-        return cls(t, accepted(~inside), n_in - accepted(inside), len(truth) - n_in, n_in)
+        t = np.concatenate([[-np.inf], distinct, [np.inf]])
+        return cls(t, len(order) - places - inside, n_in - inside, len(truth) - n_in, n_in)
 
     def point(self, name: str, index: int | None) -> Point:
         """The point at a candidate, or one that nothing qualifies for.
@@ -153,6 +148,14 @@ class Candidates:
         fits = np.flatnonzero(self.fn <= (-1 if most is None else most))
         return int(fits[-1]) if len(fits) and self._both else None
 
+    def points(self) -> dict[str, Point]:
+        """The operating points by name."""
+        made = {name: self.point(name, self.cheapest(weight)) for name, weight in COSTS.items()}
+        for name, budget in BUDGETS.items():
+            index = self.safest(budget) if name == "safety_first" else self.keenest(budget)
+            made[name] = self.point(name, index)
+        return {name: made[name] for name in POINTS}
+
 
 def operating_points(given: Answer, truth: Targets) -> dict[str, Point]:
     """The points of an arm from its answers to the calibration curves, by name.
@@ -164,12 +167,7 @@ def operating_points(given: Answer, truth: Targets) -> dict[str, Point]:
     >>> round(made["balanced"].t, 2), made["safety_first"].false_numbers
     (0.5, 1)
     """
-    found = Candidates.of(given, truth)
-    made = {name: found.point(name, found.cheapest(weight)) for name, weight in COSTS.items()}
-    for name, budget in BUDGETS.items():
-        index = found.safest(budget) if name == "safety_first" else found.keenest(budget)
-        made[name] = found.point(name, index)
-    return {name: made[name] for name in POINTS}
+    return Candidates.of(given, truth).points()
 
 
 def published(arm: DoseArm, given: Answer, truth: Targets) -> Point | None:
@@ -189,6 +187,7 @@ def published(arm: DoseArm, given: Answer, truth: Targets) -> Point | None:
     )
 
 
+@cache
 def _most_events(n: int, budget: float) -> int | None:
     """The most events among ``n`` whose upper bound is within ``budget``; None if not even 0."""
     if n == 0 or stats.clopper_pearson_upper(0, n) > budget:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zeroproofml.report import stats
-from zeroproofml.report.domains.dose.answers import ABOVE, BELOW, FAULTY, IN_RANGE
-from zeroproofml.report.domains.dose.metrics import dir_f1
-from zeroproofml.report.domains.ranking import share
+from zeroproofml.report.domains.dose.answers import ABOVE, BELOW, IN_RANGE, counts, refused_as
+from zeroproofml.report.domains.dose.metrics import dir_f1, swap_rate
 from zeroproofml.scm.cause import Cause
 
 if TYPE_CHECKING:
@@ -58,9 +57,9 @@ class Denominators:
         zero &= ~given.fault
         there = ~zero & ~given.fault
         for name, mask in _subsets(truth).items():
-            inside = size[mask & there]
-            self.log[name] += np.histogram(inside, log_edges())[0]
-            self.linear[name] += np.histogram(inside, linear_edges())[0]
+            inside = np.sort(size[np.flatnonzero(mask & there)])
+            self.log[name] += _histogram(inside, log_edges())
+            self.linear[name] += _histogram(inside, linear_edges())
             self.zeros[name] += int(np.count_nonzero(mask & zero))
             self.faults[name] += int(np.count_nonzero(mask & given.fault))
 
@@ -95,14 +94,14 @@ class Directions:
         made = view.outcome(arm, "test")
         censored = truth.censored
         sign = given.direction if given.orient is None else given.orient
-        votes = {"sign": _side(sign, given.fault)}
+        votes = {"sign": refused_as(sign, given.fault)}
         if given.orient is not None:
-            votes = {"head": _side(given.direction, given.fault), **votes}
+            votes = {"head": given.refused, **votes}
         for name, said in votes.items():
             mine = self.sides.setdefault(name, {"dir_macro_f1": {}, "swap_rate": {}})
-            mine["dir_macro_f1"][view.seed] = dir_f1(truth, said)
-            swapped = truth.label + said == BELOW + ABOVE
-            mine["swap_rate"][view.seed] = share(swapped[censored])
+            table = counts(truth, said).tolist()
+            mine["dir_macro_f1"][view.seed] = dir_f1(table)
+            mine["swap_rate"][view.seed] = swap_rate(table)
         if "head" in votes:
             sound = censored & ~given.fault
             pair = votes["head"][sound] // 2 * 2 + votes["sign"][sound] // 2
@@ -114,24 +113,27 @@ class Directions:
         self, seed: int, truth: Targets, given: Answer, refused: Mask, votes: dict[str, Array]
     ) -> None:
         censored = truth.censored
-        size = given.score.astype(np.float64)
         if not censored.any():
             self.deciles[seed], self.edges[seed] = [], []
             return
-        edges = np.quantile(size[censored], np.arange(DECILES + 1) / DECILES)
-        # Equal values share a decile, so that the order of lanes is irrelevant.
-        which = np.searchsorted(edges[1:-1], size, side="right")
-        rows = []
-        for k in range(DECILES):
-            lanes = censored & (which == k)
-            row = {
-                "n": int(np.count_nonzero(lanes)),
-                "refused": int(np.count_nonzero(lanes & refused)),
-            }
-            for name, said in votes.items():
-                row[name] = int(np.count_nonzero(lanes & (said == truth.label)))
-            rows.append(row)
-        self.deciles[seed], self.edges[seed] = rows, edges.tolist()
+        size = given.score.astype(np.float64)
+        ordered = np.sort(size[censored])
+        edges = np.quantile(ordered, np.arange(DECILES + 1) / DECILES)
+
+        def by_decile(lanes: Mask) -> list[int]:
+            # Equal values share a decile, so that the order of lanes is irrelevant.
+            mine = np.sort(size[np.flatnonzero(lanes)])
+            below = np.searchsorted(mine, edges[1:-1], side="left")
+            counted: list[int] = np.diff(below, prepend=0, append=len(mine)).tolist()
+            return counted
+
+        columns = {"n": by_decile(censored), "refused": by_decile(refused)}
+        for name, said in votes.items():
+            columns[name] = by_decile(censored & (said == truth.label))
+        self.deciles[seed] = [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+        self.edges[seed] = edges.tolist()
 
     def plain(self, cell: Any) -> dict[str, Any]:
         """Cells over seeds, counts by decile summed, shares of right sides with their intervals."""
@@ -164,9 +166,10 @@ class Directions:
         return out
 
 
-def _side(number: Array, fault: Mask) -> Array:
-    side = np.where(number >= 0, np.uint8(ABOVE), np.uint8(BELOW))
-    return np.where(fault, np.uint8(FAULTY), side)
+def _histogram(ordered: Array, edges: Array) -> Array:
+    """As `numpy.histogram` of sorted numbers: the last bin holds its upper edge, none what is out."""
+    inner = np.searchsorted(ordered, edges[:-1], side="left")
+    return np.diff(inner, append=np.searchsorted(ordered, edges[-1], side="right"))
 
 
 def _subsets(truth: Targets) -> dict[str, Mask]:
