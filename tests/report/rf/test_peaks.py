@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import signal
 
 from zeroproofml.report.domains.ranking import Null, auroc
 from zeroproofml.report.domains.rf import peaks, scores
 from zeroproofml.report.domains.rf.devices import pole_error
 
+NOTHING = np.zeros(0)
 HEIGHTS = hnp.arrays(np.int8, st.integers(1, 14), elements=st.integers(-4, 4))
 
 
@@ -73,26 +75,118 @@ def prominences(y):
 
 @given(HEIGHTS)
 def test_prominence_is_the_height_above_the_higher_saddle(y):
-    found = peaks.maxima(np.arange(1.0, len(y) + 1), y.astype(float))
-    assert [(m.lane, m.prominence) for m in found] == prominences([float(v) for v in y])
-    tall = peaks.maxima(np.arange(1.0, len(y) + 1), y.astype(float), 3.0)
-    assert [m.lane for m in tall] == [lane for lane, p in prominences(y.astype(float)) if p >= 3]
+    omega = np.arange(1.0, len(y) + 1)[None]
+    found = peaks.maxima(omega, y.astype(float)[None])
+    pairs = list(zip(found.lane.tolist(), found.prominence.tolist(), strict=True))
+    assert pairs == prominences([float(v) for v in y])
+    tall = peaks.maxima(omega, y.astype(float)[None], 3.0).lane.tolist()
+    assert tall == [lane for lane, p in prominences(y.astype(float)) if p >= 3]
+
+
+def by_scipy(omega, db, least):
+    """(row, lane, ω, prominence) of every maximum, row by row, from scipy's own search."""
+    out = []
+    for row, (places, heights) in enumerate(zip(omega, db, strict=True)):
+        seen = np.flatnonzero(np.isfinite(heights))
+        lanes, about = signal.find_peaks(heights[seen], prominence=least)
+        out += [
+            (row, int(seen[i]), float(places[seen[i]]), float(height))
+            for i, height in zip(lanes, about["prominences"], strict=True)
+        ]
+    return out
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda n: st.integers(1, 12).flatmap(
+            lambda m: hnp.arrays(
+                float,
+                (n, m),
+                elements=st.one_of(
+                    st.integers(-3, 3).map(float),
+                    st.floats(-200, 200),
+                    st.sampled_from([np.nan, np.inf, -np.inf]),
+                ),
+            )
+        )
+    ),
+    st.sampled_from([1e-6, 1.0, 3.0]),
+)
+def test_all_rows_at_once_are_bit_for_bit_what_scipy_finds(db, least):
+    omega = np.linspace(0.2, 5.0, db.size).reshape(db.shape)
+    found = peaks.maxima(omega, db, least)
+    rows = zip(*(part.tolist() for part in found), strict=True)
+    assert list(rows) == by_scipy(omega, db, least)
+
+
+@pytest.mark.parametrize("steps", [0.25, 0.0])
+def test_long_rows_with_noise_plateaus_and_holes_are_what_scipy_finds(steps):
+    rng = np.random.default_rng(7)
+    db = np.cumsum(rng.standard_normal((40, 354)), axis=1)
+    db = np.round(db / steps) * steps if steps else db
+    db[rng.random(db.shape) < 0.05] = -np.inf
+    db[3], db[-1], db[5, 2:], db[6] = -np.inf, np.nan, -np.inf, 1.0
+    omega = np.sort(rng.uniform(0.2, 5.0, db.shape), axis=1)
+    for least in (1e-6, 3.0):
+        rows = zip(*(part.tolist() for part in peaks.maxima(omega, db, least)), strict=True)
+        assert list(rows) == by_scipy(omega, db, least)
 
 
 def test_bottom_lanes_are_left_out_of_the_maxima():
-    db = np.array([0.0, 9.0, -np.inf, 5.0, 0.0])
-    assert [m.lane for m in peaks.maxima(np.arange(1.0, 6.0), db)] == [1]
+    db = np.array([[0.0, 9.0, -np.inf, 5.0, 0.0]])
+    assert peaks.maxima(np.arange(1.0, 6.0)[None], db).lane.tolist() == [1]
+
+
+def alone(predicted, true, delta):
+    """Which of the predicted places (ω) of one row match no true one."""
+
+    def at(places):
+        n = len(places)
+        omega = np.array(places, dtype=float)
+        return peaks.Maxima(np.zeros(n, dtype=int), np.arange(n), omega, np.full(n, 5.0))
+
+    return peaks.unmatched(at(predicted), at(true), np.array([delta])).tolist()
 
 
 def test_each_maximum_is_matched_once_the_nearest_first():
-    def at(*places):
-        return [peaks.Maximum(i, w, 5.0) for i, w in enumerate(places)]
-
-    assert [m.omega for m in peaks.unmatched(at(1.0, 1.03), at(1.02), 0.01)] == [1.0]
-    assert peaks.unmatched(at(1.0, 1.03), at(1.02, 1.02), 0.01) == []
+    assert alone([1.0, 1.03], [1.02], 0.01) == [True, False]
+    assert alone([1.0, 1.03], [1.02, 1.02], 0.01) == [False, False]
     # Broad devices are matched in bandwidths, narrow ones within 5 %.
-    assert peaks.unmatched(at(1.2), at(1.0), 0.2) == []
-    assert len(peaks.unmatched(at(1.06), at(1.0), 0.001)) == 1
+    assert alone([1.2], [1.0], 0.2) == [False]
+    assert alone([1.06], [1.0], 0.001) == [True]
+    assert alone([1.0], [], 0.01) == [True]
+    assert alone([], [1.0], 0.01) == []
+
+
+def one_by_one(predicted, true, delta):
+    """The matching by its definition: all pairs in the order of their distance."""
+    reach = max(1.5 * delta, 0.05)
+    pairs = sorted(
+        (abs(mine - other), i, j)
+        for i, mine in enumerate(predicted)
+        for j, other in enumerate(true)
+        if abs(mine - other) <= reach * other
+    )
+    taken, used = set(), set()
+    for _, i, j in pairs:
+        if i not in taken and j not in used:
+            taken.add(i)
+            used.add(j)
+    return [i not in taken for i in range(len(predicted))]
+
+
+PLACES = st.lists(st.integers(1, 12).map(lambda k: k / 8), max_size=5).map(sorted)
+
+
+@given(st.lists(st.tuples(PLACES, PLACES, st.sampled_from([0.01, 0.1, 0.3])), max_size=4))
+def test_rows_are_matched_apart_from_each_other(devices):
+    def maxima(which):
+        held = [(row, w) for row, made in enumerate(devices) for w in made[which]]
+        row, omega = (np.array(x) for x in zip(*held, strict=True)) if held else (NOTHING, NOTHING)
+        return peaks.Maxima(row.astype(int), row, omega, omega)
+
+    found = peaks.unmatched(maxima(0), maxima(1), np.array([made[2] for made in devices]))
+    assert found.tolist() == [x for made in devices for x in one_by_one(*made)]
 
 
 LOSSES = st.lists(st.tuples(st.integers(0, 1), st.integers(-2, 2)), min_size=1, max_size=9)

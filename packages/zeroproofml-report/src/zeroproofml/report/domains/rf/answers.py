@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,22 @@ from zeroproofml.report.errors import FileInvalid
 from zeroproofml.scm.cause import FAULT, Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from zeroproofml.report.domains.ranking import Array, Mask
+    from zeroproofml.report.domains.rf.sections import Decoded
 
 NEVER = ("mlp_rel", "mlp_abs", "mlp_deep", "rational_plain", "rational_eps", "zero")
 """Arms that cannot refuse a device."""
+_BLOCK = 128
+
+
+class Poles(NamedTuple):
+    """The poles of an arm on the stable devices ``rows`` (k,): complex128 and which exist, (k, p)."""
+
+    rows: Array
+    place: Array
+    there: Mask
 
 
 @dataclass(frozen=True)
@@ -86,16 +96,31 @@ class TestSet:
         self.design, self.delta = arrays["data__test__design"], arrays["data__test__delta"]
         self.sets = arrays["data__test__set"]
         self.count = int(np.count_nonzero(self.sets < members.NEG))
-        design, delta = self.design[: self.count], self.delta[: self.count]
-        omega = arrays["data__test__omega"]
-        self.devices = Devices(
+
+    @cached_property
+    def devices(self) -> Devices:
+        """The truth on the judge's grid, of the devices with a steady state."""
+        design, delta = self.design[: self.count], self.damping
+        omega = self._arrays["data__test__omega"]
+        return Devices(
             omega,
-            arrays["data__test__weight"],
+            self._arrays["data__test__weight"],
             device.response(design, delta, omega),
             delta,
-            device.poles(design, delta),
+            self.true_poles,
             scaled_denominator(design, delta, omega),
         )
+
+    @property
+    def damping(self) -> Array:
+        """δ (k,) of the devices with a steady state."""
+        delta: Array = self.delta[: self.count]
+        return delta
+
+    @cached_property
+    def true_poles(self) -> Array:
+        """Poles (k, 2) of the devices with a steady state."""
+        return device.poles(self.design[: self.count], self.damping)
 
     @cached_property
     def groups(self) -> dict[str, Mask]:
@@ -131,6 +156,19 @@ class TestSet:
         """One stored array of an arm."""
         return self._arrays[f"{arm}__{name}"]
 
+    def poles(self, arm: str) -> Poles | None:
+        """The poles of ``arm``; None where it has none. No response is decoded for them."""
+        everyone = np.arange(self.count)
+        if arm in members.IDENT_ARMS:
+            rows = members.ident_rows(self.settings)
+            return Poles(rows, self.member(arm, "poles"), self.member(arm, "pole_mask"))
+        if arm == "oracle":
+            return Poles(everyone, self.true_poles, np.ones(self.true_poles.shape, dtype=bool))
+        head = members.SHARED_HEAD.get(arm, arm)
+        if head not in members.SECTION_ARMS:
+            return None
+        return Poles(everyone, *sections.poles(self.member(head, "sections")[: self.count]))
+
     def _answer(self, arm: str) -> Answer:
         if arm in members.SECTION_ARMS:
             return self._from_sections(arm)
@@ -142,45 +180,40 @@ class TestSet:
         if arm == "oracle":
             causes = np.where(self.bottom, int(Cause.VALIDITY), 0).astype(np.uint8)
             curve = Curve.sampled(stable, stable.truth)
-            there = np.ones(stable.poles.shape, dtype=bool)
-            return self._whole(
-                curve, causes, safe=self.bottom, score=self.delta, poles=stable.poles, mask=there
-            )
+            return self._whole(arm, curve, causes, safe=self.bottom, score=self.delta)
         known = np.zeros(stable.omega.shape) if arm == "zero" else self.member(arm, "response")
-        return self._whole(Curve.sampled(stable, known), self._nothing())
+        return self._whole(arm, Curve.sampled(stable, known), self._nothing())
 
     def _nothing(self) -> Array:
         return np.zeros(len(self.sets), dtype=np.uint8)
 
     def _whole(
         self,
+        arm: str,
         curve: Curve,
         causes: Array,
         *,
         safe: Mask | None = None,
         score: Array | None = None,
         head: Array | None = None,
-        poles: Array | None = None,
-        mask: Mask | None = None,
     ) -> Answer:
         """An answer on every stable device."""
+        failed, poles = np.zeros(self.count, dtype=np.uint8), self.poles(arm)
+        _, place, there = poles or (None, None, None)
         rows = np.arange(self.count)
-        failed = np.zeros(self.count, dtype=np.uint8)
-        return Answer(rows, curve, causes, failed, safe, score, head, poles, mask)
+        return Answer(rows, curve, causes, failed, safe, score, head, place, there)
 
     def _from_sections(self, arm: str) -> Answer:
         head = self.member(arm, "sections")
         causes = sections.device_cause(head)
         safe = sections.device_cause(head, sections.TAU_SAFE) != 0
-        poles, mask = sections.poles(head[: self.count])
         made = self._whole(
+            arm,
             section_curve(self.devices, head[: self.count]),
             causes,
             safe=safe,
             score=sections.score(head),
             head=head,
-            poles=poles,
-            mask=mask,
         )
         alone = (made.curve.cause != 0) & ~made.bottom[:, None]
         for name, again in (
@@ -213,15 +246,7 @@ class TestSet:
             epsilon = sections.EPSILON if arm == "rational_eps" else 0.0
             curve = divided_curve(self.devices, head[: self.count], epsilon)
             causes, safe, score = self._nothing(), None, None
-        return self._whole(
-            curve,
-            causes,
-            safe=safe,
-            score=score,
-            head=head,
-            poles=parent.poles,
-            mask=parent.pole_mask,
-        )
+        return self._whole(arm, curve, causes, safe=safe, score=score, head=head)
 
     def _identified(self, arm: str) -> Answer:
         rows = members.ident_rows(self.settings)
@@ -249,22 +274,31 @@ def scaled_denominator(design: Array, delta: Array, omega: Array) -> Array:
 
 def section_curve(stable: Devices, head: Array) -> Curve:
     """The curve of sections (n, 2, 4), strictly decoded lane by lane, no device refused."""
-    grid = sections.peak_grid(head, stable.omega)
-    lanes, peaks = (sections.decode(head, at, None) for at in (stable.omega, grid))
-    return Curve(stable, *lanes, grid, *peaks, _modulus(head, stable.omega))
+    return _curve(stable, head, sections.quotient)
 
 
 def divided_curve(stable: Devices, head: Array, epsilon: float) -> Curve:
     """The curve of sections (n, 2, 4) under plain division, or with ε in the denominator."""
-    grid = sections.peak_grid(head, stable.omega)
-    lanes, peaks = (
-        sections.divide(*sections.tuples(head, at), epsilon) for at in (stable.omega, grid)
-    )
-    return Curve(stable, *lanes, grid, *peaks, _modulus(head, stable.omega))
+    return _curve(stable, head, lambda p, q: sections.divide(p, q, epsilon))
 
 
-def _modulus(head: Array, omega: Array) -> Array:
-    return amplitude(sections.tuples(head, omega)[1])
+def _curve(stable: Devices, head: Array, divide: Callable[[Array, Array], Decoded]) -> Curve:
+    """A curve on the judge's grid, and on the same grid joined with places around the poles.
+
+    Every place is decoded once: the judge's lanes are the first of the joined grid before it is
+    put in order. Devices are taken in blocks, whose intermediate arrays stay in the cache.
+    """
+    lanes = slice(stable.omega.shape[1])
+    blocks = []
+    for start in range(0, max(len(head), 1), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        joined = np.concatenate([stable.omega[rows], sections.peak_places(head[rows])], axis=1)
+        order = np.argsort(joined, axis=1, kind="stable")
+        p, q = sections.tuples(head[rows], joined)
+        made = divide(p, q)
+        in_order = (np.take_along_axis(part, order, axis=1) for part in (joined, *made))
+        blocks.append((*(part[:, lanes] for part in made), *in_order, amplitude(q[:, lanes])))
+    return Curve(stable, *(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
 def faults(cause: Array) -> Mask:

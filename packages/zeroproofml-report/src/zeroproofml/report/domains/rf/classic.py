@@ -120,7 +120,13 @@ class TestRows:
         poles = pole(self.omega0, self.q)
         grid = device.grid(poles, BAND, PLAIN)
         truth = response(self.omega0, self.q, grid)
-        return Devices(grid, device.weights(grid), truth, 1 / self.q, poles, 1 / np.abs(truth))
+        return Devices(grid, device.weights(grid), truth, self.damping, poles, 1 / np.abs(truth))
+
+    @property
+    def damping(self) -> Array:
+        """δ (n,)."""
+        delta: Array = 1 / self.q
+        return delta
 
     @cached_property
     def groups(self) -> dict[str, Mask]:

@@ -23,7 +23,7 @@ from zeroproofml.report.domains.rf.peaks import (
 
 if TYPE_CHECKING:
     from zeroproofml.report.domains.ranking import Array, Mask
-    from zeroproofml.report.domains.rf.peaks import Maximum, Peak
+    from zeroproofml.report.domains.rf.peaks import Maxima, Peak
 
 NOTHING = -120.0
 """Relative error, in dB, below which answers are equally right."""
@@ -44,7 +44,12 @@ class Devices:
     denominator: Array
 
     def take(self, rows: Array) -> Devices:
-        """The same for some rows, which keep their order."""
+        """The same for some rows, which keep their order.
+
+        Every row in its place gives these very devices, with all that is known of them.
+        """
+        if np.array_equal(rows, np.arange(len(self.delta))):
+            return self
         parts = (self.omega, self.weight, self.truth, self.delta, self.poles, self.denominator)
         return Devices(*(part[rows] for part in parts))
 
@@ -66,11 +71,9 @@ class Devices:
         return half
 
     @cached_property
-    def maxima(self) -> list[list[Maximum]]:
-        """Local maxima of every device."""
-        return [
-            maxima(omega, db) for omega, db in zip(self.omega, decibels(self.truth), strict=True)
-        ]
+    def maxima(self) -> Maxima:
+        """Local maxima of all devices."""
+        return maxima(self.omega, decibels(self.truth))
 
     @cached_property
     def in_peak(self) -> Mask:
@@ -145,15 +148,16 @@ class Curve:
         return np.asarray(there)
 
     @cached_property
-    def invented(self) -> list[list[Maximum]]:
-        """Predicted maxima of 3 dB prominence that match no true one, of every device."""
-        found = zip(
-            self.peak_omega, self.peak_db, self.devices.maxima, self.devices.delta, strict=True
-        )
-        return [
-            unmatched(maxima(omega, db, PROMINENCE), true, float(delta))
-            for omega, db, true, delta in found
-        ]
+    def invented(self) -> Array:
+        """Greatest prominence (n,), in dB, of the predicted maxima of 3 dB that match no true one.
+
+        0 where a device has none.
+        """
+        found = maxima(self.peak_omega, self.peak_db, PROMINENCE)
+        alone = unmatched(found, self.devices.maxima, self.devices.delta)
+        most = np.zeros(len(self.peak_db))
+        np.maximum.at(most, found.row[alone], found.prominence[alone])
+        return most
 
 
 def pole_error(true: Array, found: Array, there: Mask) -> Array:

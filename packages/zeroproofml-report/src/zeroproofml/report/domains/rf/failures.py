@@ -52,14 +52,16 @@ def examined(tests: TestSet | TestRows, arm: str) -> int:
 def candidates(tests: TestSet | TestRows, arm: str, seed: int) -> list[Example]:
     """Every failure of ``arm`` in one seed, devices in order, a washout before an invention."""
     answer = tests.answer(arm)
-    curve, found = answer.curve, []
-    for row in np.flatnonzero(~answer.bottom):
-        ratio, offset = float(curve.ratio[row]), float(curve.offset[row])
+    ratios, invented = answer.curve.ratio, answer.curve.invented
+    wrong = (ratios < WASHED) | (ratios > TWICE) | (invented > 0)
+    found = []
+    for row in np.flatnonzero(~answer.bottom & wrong):
+        ratio, offset = float(ratios[row]), float(answer.curve.offset[row])
         about = (arm, seed, int(answer.rows[row]))
         if ratio < WASHED:
             severity = -math.log(max(ratio, _LEAST))
             found.append(Example("washout", *about, severity, ratio, offset))
-        false = max((each.prominence for each in curve.invented[row]), default=0.0)
+        false = float(invented[row])
         if false or ratio > TWICE:
             severity = false or 20 * math.log10(ratio)
             found.append(Example("invented", *about, severity, ratio, offset))

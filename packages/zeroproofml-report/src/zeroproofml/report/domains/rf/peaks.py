@@ -8,12 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.signal import find_peaks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from zeroproofml.report.domains.ranking import Array
+    from zeroproofml.report.domains.ranking import Array, Mask
 
 FLOOR = 1e-6
 """Smallest amplitude that is told apart from none: −120 dB."""
@@ -33,12 +30,13 @@ class Peak(NamedTuple):
     lane: Array
 
 
-class Maximum(NamedTuple):
-    """A local maximum: lane, ω, and prominence in dB."""
+class Maxima(NamedTuple):
+    """Local maxima of rows, by row and then ascending: row, lane, ω, prominence in dB, each (k,)."""
 
-    lane: int
-    omega: float
-    prominence: float
+    row: Array
+    lane: Array
+    omega: Array
+    prominence: Array
 
 
 def amplitude(z: Array) -> Array:
@@ -93,46 +91,96 @@ def highest(omega: Array, db: Array) -> Peak:
     return Peak(np.where(curved, top + slope * shift / 2, top), at * np.exp(shift), lane)
 
 
-def maxima(omega: Array, db: Array, least: float = _ROUNDING) -> list[Maximum]:
-    """Local maxima of one row (m,) with at least this prominence, ascending in ω.
+def maxima(omega: Array, db: Array, least: float = _ROUNDING) -> Maxima:
+    """Local maxima of rows (n, m) with at least this prominence.
 
-    Lanes of −inf are left out; the ends of the band are no maxima.
+    Lanes that are not finite are left out; the ends of the band are no maxima; of a plateau the
+    middle lane is taken. A prominence is the height above the higher of the two lowest points that
+    lie between the maximum and something higher, or the end of the band.
 
-    >>> found = maxima(np.arange(1.0, 6.0), np.array([0.0, 5.0, 4.0, 9.0, 0.0]))
-    >>> [(m.lane, m.prominence) for m in found]
-    [(1, 1.0), (3, 9.0)]
+    >>> found = maxima(np.arange(1.0, 6.0)[None], np.array([[0.0, 5.0, 4.0, 9.0, 0.0]]))
+    >>> found.lane.tolist(), found.prominence.tolist()
+    ([1, 3], [1.0, 9.0])
     """
-    seen = np.flatnonzero(np.isfinite(db))
-    if len(seen) < 3:
-        return []
-    lanes, about = find_peaks(db[seen], prominence=least)
-    return [
-        Maximum(int(seen[i]), float(omega[seen[i]]), float(height))
-        for i, height in zip(lanes, about["prominences"], strict=True)
-    ]
+    seen = np.isfinite(db)
+    y = db[seen]  # the rows one after another
+    if not len(y):
+        none = np.zeros(0, dtype=np.intp)
+        return Maxima(none, none, np.zeros(0), np.zeros(0))
+    count = np.count_nonzero(seen, axis=1)
+    start = (np.cumsum(count) - count)[count > 0]
+    peak = _tops(y, start)
+    prominence = y[peak] - _saddles(y, start, peak)
+    peak, prominence = peak[prominence >= least], prominence[prominence >= least]
+    at = np.flatnonzero(seen)[peak]
+    row, lane = np.divmod(at, db.shape[1])
+    return Maxima(row, lane, omega[row, lane], prominence)
 
 
-def unmatched(predicted: Sequence[Maximum], true: Sequence[Maximum], delta: float) -> list[Maximum]:
-    """Predicted maxima that belong to no true one.
+def _tops(y: Array, start: Array) -> Array:
+    """Places in ``y`` of all maxima, ascending; ``start`` is where its rows begin."""
+    rises, falls = np.zeros(len(y), dtype=bool), np.zeros(len(y), dtype=bool)
+    np.greater(y[1:], y[:-1], out=rises[:-1])
+    np.less(y[1:], y[:-1], out=falls[:-1])
+    rises[start - 1] = falls[start - 1] = False  # nothing is known from one row to the next
+    level = ~(rises | falls)
+    level[start - 1] = False
+    first = np.flatnonzero(rises[:-1] & ~rises[1:]) + 1
+    last = first
+    if level[first].any():
+        turns = np.flatnonzero(~level)
+        last = turns[np.searchsorted(turns, first)]
+    there = falls[last]
+    tops: Array = (first[there] + last[there]) // 2
+    return tops
+
+
+def _saddles(y: Array, start: Array, peak: Array) -> Array:
+    """The higher of the lowest points on both sides of each maximum (k,).
+
+    Between two maxima that follow each other a row falls and then rises, so that its lowest point
+    there does not depend on where it gets higher than either: one number for each gap will do.
+    """
+    cuts = np.sort(np.concatenate([start, peak]))
+    lowest = np.minimum.reduceat(y, cuts)
+    gap, row = np.searchsorted(cuts, peak), np.searchsorted(start, peak, side="right")
+    sides = []
+    for gaps, step in ((lowest[gap - 1], -1), (lowest[gap], 1)):
+        side, open_ = gaps.copy(), np.arange(len(peak))
+        other = open_ + step
+        while len(open_):  # past every neighbour that is not higher
+            inside = (other >= 0) & (other < len(peak))
+            open_, other = open_[inside], other[inside]
+            passed = (row[other] == row[open_]) & (y[peak[other]] <= y[peak[open_]])
+            open_, other = open_[passed], other[passed]
+            side[open_] = np.minimum(side[open_], gaps[other])
+            other = other + step
+        sides.append(side)
+    return np.maximum(*sides)
+
+
+def unmatched(predicted: Maxima, true: Maxima, delta: Array) -> Mask:
+    """Which predicted maxima (k,) belong to no true one of their row.
 
     Pairs are made in the order of their distance, each maximum once, within
-    max(1.5·δ·ω, 0.05·ω) of the true place.
+    max(1.5·δ·ω, 0.05·ω) of the true place; ``delta`` is that of each row (n,).
 
-    >>> there = [Maximum(0, 1.0, 9.0)]
-    >>> unmatched([Maximum(0, 1.04, 9.0), Maximum(3, 1.2, 4.0)], there, 0.01)
-    [Maximum(lane=3, omega=1.2, prominence=4.0)]
+    >>> there = Maxima(*(np.array([x]) for x in (0, 0, 1.0, 9.0)))
+    >>> said = Maxima(*map(np.array, ([0, 0], [0, 3], [1.04, 1.2], [9.0, 4.0])))
+    >>> unmatched(said, there, np.array([0.01])).tolist()
+    [False, True]
     """
-    reach = max(1.5 * delta, 0.05)
-    pairs = sorted(
-        (abs(mine.omega - other.omega), i, j)
-        for i, mine in enumerate(predicted)
-        for j, other in enumerate(true)
-        if abs(mine.omega - other.omega) <= reach * other.omega
-    )
-    taken: set[int] = set()
-    used: set[int] = set()
-    for _, i, j in pairs:
-        if i not in taken and j not in used:
-            taken.add(i)
-            used.add(j)
-    return [each for i, each in enumerate(predicted) if i not in taken]
+    first, last = (np.searchsorted(true.row, predicted.row, side) for side in ("left", "right"))
+    count = last - first
+    mine = np.repeat(np.arange(len(count)), count)
+    other = np.arange(len(mine)) + np.repeat(first - np.cumsum(count) + count, count)
+    apart = np.abs(predicted.omega[mine] - true.omega[other])
+    reach = np.maximum(1.5 * delta, 0.05)[true.row[other]]
+    near = np.flatnonzero(apart <= reach * true.omega[other])
+    pairs = near[np.lexsort((apart[near], true.row[other[near]]))]
+    alone, free = np.ones(len(count), dtype=bool), np.ones(len(true.row), dtype=bool)
+    while len(pairs):
+        nearest = pairs[np.unique(true.row[other[pairs]], return_index=True)[1]]  # one of each row
+        alone[mine[nearest]] = free[other[nearest]] = False
+        pairs = pairs[alone[mine[pairs]] & free[other[pairs]]]
+    return alone

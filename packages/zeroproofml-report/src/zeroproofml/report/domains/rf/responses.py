@@ -126,8 +126,7 @@ def retention(out: Metrics, answer: Judged, groups: Groups) -> None:
     out["peak_retention_yield"] = share(kept)
     for name, group in groups.items():
         out[f"peak_retention_yield_{name}"] = share(kept[group])
-    false = np.array([bool(found) for found in curve.invented], dtype=bool)
-    out["false_peak_hallucination_rate"] = share(accepted & false)
+    out["false_peak_hallucination_rate"] = share(accepted & (curve.invented > 0))
     out["over_amplitude_rate"] = share(accepted & (ratio > HIGH))
     out["peak_ratio_p50"] = quantile(ratio[accepted], 0.5)
     under = np.maximum(0.0, 1.0 - ratio[accepted])

@@ -19,6 +19,8 @@ from zeroproofml.scm.cause import Cause
 from zeroproofml.scm.inference import InferenceConfig, strict_inference
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zeroproofml.report.domains.ranking import Array, Mask
 
 TAU_INFER = 1e-3
@@ -93,16 +95,17 @@ def tuples(sections: Array, omega: Array) -> tuple[Array, Array]:
     ([[0.1j]], [[(-0.01+0j)]])
     """
     good = sound(sections)
-    w, damping, a, b = (
-        np.where(good[:, None], part, np.nan) for part in np.moveaxis(sections, 2, 0)
+    w, damping, a, b = (  # 0 is added so that none is -0
+        np.where(good[:, None], part, np.nan)[:, :, None]
+        for part in np.moveaxis(sections + 0.0, 2, 0)
     )
+    n, d = (np.empty((2, *omega.shape), dtype=np.complex128) for _ in range(2))
     with np.errstate(all="ignore"):
-        ratio = omega[:, None, :] / w[:, :, None]
-        n = a[:, :, None] + 1j * (b[:, :, None] * ratio)
-        d = 1 - ratio * ratio + 1j * (damping[:, :, None] * ratio)
-        p = n[:, 0] * d[:, 1] + n[:, 1] * d[:, 0]
-        q = d[:, 0] * d[:, 1]
-    return p, q
+        for k in range(2):  # part by part: complex arithmetic with 1j costs twice as much
+            ratio = omega / w[:, k]
+            n[k].real, n[k].imag = a[:, k], b[:, k] * ratio
+            d[k].real, d[k].imag = 1 - ratio * ratio, damping[:, k] * ratio
+        return n[0] * d[1] + n[1] * d[0], d[0] * d[1]
 
 
 def decode(sections: Array, omega: Array, tau: float | None = TAU_INFER) -> Decoded:
@@ -114,6 +117,15 @@ def decode(sections: Array, omega: Array, tau: float | None = TAU_INFER) -> Deco
     """
     p, q = tuples(sections, omega)
     factors = [] if tau is None else [(validity(sections)[:, None], tau)]
+    return quotient(p, q, factors)
+
+
+def quotient(p: Array, q: Array, factors: Sequence[tuple[Array, float]] = ()) -> Decoded:
+    """P/Q, strictly decoded.
+
+    >>> quotient(np.array([1.0 + 0j]), np.array([0j])).cause.tolist()
+    [4]
+    """
     result = strict_inference(p, q, CONFIG, factors=factors)
     return Decoded(result.payload, result.cause)
 
@@ -126,7 +138,9 @@ def divide(p: Array, q: Array, epsilon: float = 0.0) -> Decoded:
     """
     with np.errstate(all="ignore"):
         size = q.real**2 + q.imag**2 + epsilon**2
-        response = p * np.conj(q) / size if epsilon else p / q
+        # In this order: NumPy swaps the operands of p * conj(q) where the arrays are large, and a
+        # fused product then rounds differently.
+        response = np.conj(q) * p / size if epsilon else p / q
     fine = np.isfinite(response)
     cause = np.where(fine, 0, int(Cause.NONFINITE)).astype(np.uint8)
     return Decoded(np.where(fine, response, 0), cause)
@@ -146,13 +160,13 @@ def poles(sections: Array) -> tuple[Array, Mask]:
     return np.where(there, pole, 0), there
 
 
-def peak_grid(sections: Array, omega: Array, band: tuple[float, float] = BAND) -> Array:
-    """The judge's grid (n, m) joined with 33 points around each predicted pole, sorted.
+def peak_places(sections: Array, band: tuple[float, float] = BAND) -> Array:
+    """Frequencies (n, 66) around the predicted poles, 33 each; the band's edge where there is none.
 
-    >>> peak_grid(np.array([[[1.0, 0.1, 0.5, 0.0]] * 2]), np.array([[0.2, 5.0]])).shape
-    (1, 68)
+    >>> peak_places(np.array([[[1.0, 0.1, 0.5, 0.0]] * 2])).shape
+    (1, 66)
     """
     found, there = poles(sections)
     near = cluster(found, _NEAR, _REACH)
-    near = np.where(there[..., None], near, band[0]).reshape(len(sections), -1)
-    return np.sort(np.concatenate([omega, np.clip(near, *band)], axis=1))
+    near = np.where(there[..., None], near, band[0]).reshape(len(sections), 2 * _NEAR)
+    return np.clip(near, *band)

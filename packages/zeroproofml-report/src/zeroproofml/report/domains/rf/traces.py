@@ -42,7 +42,7 @@ class Trace:
 def representatives(tests: Tests, count: int) -> list[Trace]:
     """``count`` (1 or 3) devices of each set, by rank of Q; ties by index."""
     made = []
-    q = 1 / tests.devices.delta
+    q = 1 / tests.damping
     for name, mask in tests.groups.items():
         rows = np.flatnonzero(mask)
         order = rows[np.argsort(q[rows], kind="stable")]

@@ -91,16 +91,16 @@ def pole_map(source: Source) -> Figure | NotDrawn:
 def _collect(
     tests: TestSet, arm: str, seed: int, found: dict[str, list[Found]], lost: dict[str, int]
 ) -> None:
-    answer = tests.answer(arm)
-    if answer.poles is None or answer.pole_mask is None:
+    poles = tests.poles(arm)
+    if poles is None:
         return
     for trace in traces.representatives(tests, tests.settings["representatives"]):
-        places = np.flatnonzero(answer.rows == trace.device)
+        places = np.flatnonzero(poles.rows == trace.device)
         if not len(places):
             continue
         row = int(places[0])
-        there = answer.pole_mask[row] & (answer.poles[row].imag > 0)
-        made, true = answer.poles[row][there], tests.devices.poles[trace.device]
+        there = poles.there[row] & (poles.place[row].imag > 0)
+        made, true = poles.place[row][there], tests.true_poles[trace.device]
         if len(made) < len(true):
             lost[trace.group] += len(true)
             continue
