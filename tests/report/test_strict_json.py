@@ -34,6 +34,10 @@ REFUSED = {
     "-Infinity": b"[-Infinity]",
     "overflow": b"[1e999]",
     "negative overflow": b"[-1e999]",
+    "overflow with a sign": b"[1E+999]",
+    "overflow behind zeros": b"[1e0999]",
+    "overflow by digits": b"[" + b"9" * 400 + b".5]",
+    "overflow by both": b"[" + b"9" * 290 + b".5e99]",
     "duplicate": b'{"a":1,"b":2,"a":1}',
     "nested duplicate": b'[{"x":{"a":1,"a":2}}]',
     "escaped duplicate": b'{"a":1,"\\u0061":2}',
@@ -49,6 +53,7 @@ REFUSED = {
     "leading zero": b"[01]",
     "hex": b"[0x1]",
     "long string": b'["' + b"a" * (MAX_STRING + 1) + b'"]',
+    "long string of escapes": b'["' + b"\\n" * (MAX_STRING + 1) + b'"]',
     "long key": b'{"' + b"a" * (MAX_STRING + 1) + b'":1}',
 }
 

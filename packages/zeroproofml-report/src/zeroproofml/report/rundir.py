@@ -49,6 +49,8 @@ __all__ = [
 
 PathLike = str | os.PathLike[str]
 MAX_ARRAYS = 2**31
+_KEPT_BYTES = 400 * 2**20
+"""So much of a run's arrays is kept for the next reader; a paper run fits, below 1 GiB in all."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class RawRun:
     results: dict[int, SeedResult]
     commits: dict[int, SeedCommit]
     hashes: Hashes = field(default_factory=dict, repr=False)
+    _kept: dict[str, dict[str, Array]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def config(self) -> RunConfig:
@@ -102,17 +105,12 @@ class RawRun:
 
     def predictions(self, seed: int) -> dict[str, Array]:
         """The members of the seed's ``predictions.npz``, read-only."""
-        from zeroproofml.report.contract.arrays import read_npz
-
-        path = f"{seed_name(seed)}/predictions.npz"
-        return read_npz(self.read(path), path=path)
+        return self._arrays(f"{seed_name(seed)}/predictions.npz")
 
     def shared(self, seed: int) -> dict[str, dict[str, Array]]:
         """The shared data sets of the seed, by name."""
-        from zeroproofml.report.contract.arrays import read_npz
-
         return {
-            name: read_npz(self.read(reference.file), path=reference.file)
+            name: self._arrays(reference.file)
             for name, reference in sorted(self.results[seed].datasets.items())
             if reference.file is not None
         }
@@ -120,6 +118,20 @@ class RawRun:
     def arrays(self, seed: int) -> dict[str, Array]:
         """What ``seed_metrics`` takes: predictions, and shared data as ``data__<set>__<member>``."""
         return domains.with_shared(self.predictions(seed), self.shared(seed))
+
+    def _arrays(self, path: str) -> dict[str, Array]:
+        """The read-only members of an npz file; numbers, figures and pages each ask for them."""
+        from zeroproofml.report.contract.arrays import read_npz
+
+        if path in self._kept:
+            return dict(self._kept[path])
+        made = read_npz(self.read(path), path=path)
+        held = (
+            array.nbytes for members in (*self._kept.values(), made) for array in members.values()
+        )
+        if sum(held) <= _KEPT_BYTES:
+            self._kept[path] = made
+        return dict(made)
 
     def read(self, path: str) -> bytes:
         """A raw file's bytes, checked against the digest it was verified with."""

@@ -8,6 +8,8 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import NoReturn
 
 from zeroproofml.report.errors import FileInvalid
@@ -31,6 +33,9 @@ MAX_INTEGER = 2**53 - 1
 
 # An unterminated string runs to the end, so that the scan stays linear on hostile input.
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_LONG_STRING = re.compile(rb'"[^"]{%d}' % (MAX_STRING + 1))
+_DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 
 
@@ -67,7 +72,8 @@ def parse(data: bytes, *, path: str = "") -> object:
         reader.refuse(f"{len(data)} bytes exceed the limit of {MAX_BYTES}")
     if data[:3] == b"\xef\xbb\xbf":
         reader.refuse("starts with a byte order mark")
-    _check_depth(data, reader)
+    bare = _STRINGS.sub(b"", data)
+    _check_depth(bare, reader)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -76,13 +82,14 @@ def parse(data: bytes, *, path: str = "") -> object:
         value = json.loads(
             text,
             object_pairs_hook=reader.pairs,
-            parse_float=reader.real,
+            parse_float=reader.real if _may_overflow(bare) else None,  # a call per number is slow
             parse_int=reader.integer,
             parse_constant=reader.constant,
         )
     except (ValueError, RecursionError) as error:
         reader.refuse(f"is not JSON: {error}")
-    if len(data) > MAX_STRING or b"\\u" in data:
+    # Without an escape a string is what stands between two quotation marks.
+    if b"\\" in data or _LONG_STRING.search(data):
         _check_strings(value, reader)
     return value
 
@@ -121,15 +128,21 @@ class _Reader:
         self.refuse(f"{text} is not a number of JSON")
 
 
-def _check_depth(data: bytes, reader: _Reader) -> None:
+def _check_depth(bare: bytes, reader: _Reader) -> None:
     depth = 0
-    for byte in _STRINGS.sub(b"", data).translate(None, _NOT_BRACKETS):
+    for byte in bare.translate(None, _NOT_BRACKETS):
         if byte in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
                 reader.refuse(f"is nested deeper than {MAX_DEPTH}")
         else:
             depth -= 1
+
+
+def _may_overflow(bare: bytes) -> bool:
+    """True unless every number has fewer than 200 digits in a row and two digits of exponent."""
+    alike = bare.translate(_DIGITS_ALIKE)
+    return b"e000" in alike or b"e+000" in alike or b"0" * 200 in alike
 
 
 def _check_strings(value: object, reader: _Reader) -> None:
@@ -163,7 +176,7 @@ def canonical(obj: object) -> bytes:
     >>> canonical({"b": 1.0, "a": [True, None]})
     b'{"a":[true,null],"b":1.0}'
     """
-    return _encode(obj, None, (",", ":"))
+    return _encode(obj, indent=False)
 
 
 def dump(obj: object) -> bytes:
@@ -174,7 +187,7 @@ def dump(obj: object) -> bytes:
     >>> dump({"a": 1})
     b'{\n "a": 1\n}\n'
     """
-    return _encode(obj, 1, (",", ": ")) + b"\n"
+    return _encode(obj, indent=True) + b"\n"
 
 
 def sha256(data: bytes) -> str:
@@ -199,50 +212,61 @@ def digest(obj: object) -> str:
     return sha256(canonical(obj))
 
 
-def _encode(obj: object, indent: int | None, separators: tuple[str, str]) -> bytes:
+def _encode(obj: object, indent: bool) -> bytes:
     try:
-        text = json.dumps(
-            _plain(obj, 0),
-            ensure_ascii=False,
-            allow_nan=False,
-            sort_keys=True,
-            indent=indent,
-            separators=separators,
-        )
-        return text.encode("utf-8")
+        return _written(obj, "\n" if indent else "", ": " if indent else ":", 0).encode("utf-8")
     except ValueError as error:
         msg = f"cannot be written as JSON: {error}"
         raise FileInvalid(msg, code="json_strict", hint="give finite numbers and text") from None
 
 
-def _plain(obj: object, depth: int) -> object:
-    """Check ``obj`` and bring its strings to NFC; unchanged parts are passed on as they are."""
-    if obj is None or isinstance(obj, bool | float):
-        return obj
+def _written(obj: object, line: str, colon: str, depth: int) -> str:
+    """The text of ``obj``; ``line`` is what ends a line (``""``: all on one) and begins the next.
+
+    By hand, since the encoder of the standard library is slow as soon as it indents.
+    """
     if isinstance(obj, str):
-        return obj if obj.isascii() else unicodedata.normalize("NFC", obj)
+        return _quoted(obj)
+    if isinstance(obj, float):
+        if obj - obj != 0.0:
+            msg = f"{obj!r} is not a number of JSON"
+            raise ValueError(msg)
+        return float.__repr__(obj)
+    if obj is None or isinstance(obj, bool):
+        return _CONSTANTS[obj]
     if isinstance(obj, int):
         if abs(obj) > MAX_INTEGER:
             msg = f"integer of {obj.bit_length()} bits is outside ±(2^53−1)"
             raise ValueError(msg)
-        return obj
+        return int.__repr__(obj)
     if depth >= MAX_DEPTH:
         msg = f"nested deeper than {MAX_DEPTH}"
         raise ValueError(msg)
-    if isinstance(obj, Mapping):
-        made: dict[str, object] = {}
-        for key, value in obj.items():
-            if not isinstance(key, str):
-                msg = f"key {key!r:.80} is not a string"
-                raise ValueError(msg)  # noqa: TRY004 - becomes a FileInvalid one level up
-            made[key if key.isascii() else unicodedata.normalize("NFC", key)] = _plain(
-                value, depth + 1
-            )
-        if len(made) != len(obj):
+    below = f"{line} " if line else ""
+    if isinstance(obj, dict | Mapping):  # dict first: it answers faster
+        members = {_key(key): value for key, value in obj.items()}
+        if len(members) != len(obj):
             msg = "two keys are equal in NFC"
             raise ValueError(msg)
-        return made
-    if isinstance(obj, Sequence) and not isinstance(obj, bytes | bytearray):
-        return [_plain(value, depth + 1) for value in obj]
+        parts = [
+            f"{_quoted(key)}{colon}{_written(members[key], below, colon, depth + 1)}"
+            for key in sorted(members)
+        ]
+        return f"{{{below}{f',{below}'.join(parts)}{line}}}" if parts else "{}"
+    if isinstance(obj, list | tuple | Sequence) and not isinstance(obj, bytes | bytearray):
+        parts = [_written(value, below, colon, depth + 1) for value in obj]
+        return f"[{below}{f',{below}'.join(parts)}{line}]" if parts else "[]"
     msg = f"a {type(obj).__name__} is no JSON value"
     raise ValueError(msg)
+
+
+@lru_cache(maxsize=4096)
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        msg = f"key {key!r:.80} is not a string"
+        raise ValueError(msg)  # noqa: TRY004 - becomes a FileInvalid one level up
+    return unicodedata.normalize("NFC", key)
+
+
+def _quoted(text: str) -> str:
+    return encode_basestring(text if text.isascii() else unicodedata.normalize("NFC", text))
