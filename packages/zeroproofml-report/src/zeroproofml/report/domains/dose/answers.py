@@ -179,6 +179,11 @@ class Outcome:
         """Resolvable curves that got a number."""
         return np.asarray(self.accepted & self.targets.in_range)
 
+    @cached_property
+    def numbered(self) -> Array:
+        """Places (k,) of the answered lanes."""
+        return np.flatnonzero(self.answered)
+
 
 def counts(truth: Targets, predicted: Array) -> Array:
     """Lanes (3, 4) int64 by true class and by ``predicted`` class (n,), uint8."""

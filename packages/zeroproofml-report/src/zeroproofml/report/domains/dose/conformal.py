@@ -49,11 +49,12 @@ def half_width(truth: Targets, given: Answer) -> Value:
     ``too_few`` below 20 of them; inf if too many have no value.
     """
     error = np.abs(given.clipped - truth.position)
-    error = np.sort(np.where(given.open, error, np.inf)[truth.in_range])
+    error = np.where(given.open, error, np.inf)[truth.in_range]
     if len(error) < LEAST:
         return Null("too_few")
     # 0.9 in exact integers: ⌈9(n + 1)/10⌉
-    return float(error[-(-9 * (len(error) + 1) // 10) - 1])
+    place = -(-9 * (len(error) + 1) // 10) - 1
+    return float(np.partition(error, place)[place])
 
 
 def thirds(cal: Pair, test: Pair) -> dict[str, Value]:
@@ -76,9 +77,8 @@ def class_sets(cal: Pair, test: Pair) -> dict[str, Value]:
     """
     truth, given = cal
     score = gate_score(given)
-    inside, outside = np.sort(score[truth.in_range]), np.sort(score[truth.censored])[::-1]
-    low = _rank(inside, -np.inf)
-    high = _rank(outside, np.inf)
+    low = _rank(score[truth.in_range])
+    high = -_rank(-score[truth.censored])
     truth, given = test
     score = gate_score(given)
     says_in, says_out = score >= low, score <= high
@@ -90,10 +90,10 @@ def class_sets(cal: Pair, test: Pair) -> dict[str, Value]:
     }
 
 
-def _rank(ordered: Array, always: float) -> Any:
-    """The ⌊0.05(n + 1)⌋-th of ``ordered``; rank 0 includes every lane."""
-    rank = (len(ordered) + 1) // 20
-    return ordered[rank - 1] if rank else always
+def _rank(score: Array) -> Any:
+    """The ⌊0.05(n + 1)⌋-th lowest; −∞, which includes every lane, for rank 0."""
+    rank = (len(score) + 1) // 20
+    return np.partition(score, rank - 1)[rank - 1] if rank else -np.inf
 
 
 def _covered(truth: Targets, given: Answer, half: float) -> Any:

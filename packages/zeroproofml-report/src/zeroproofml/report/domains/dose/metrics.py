@@ -82,7 +82,7 @@ def seven(made: Outcome | None) -> Metrics:
 
 def errors(made: Outcome, value: Array) -> Array:
     """Absolute errors of ``value`` over the resolvable curves that got a number, in decades."""
-    at = np.flatnonzero(made.answered)
+    at = made.numbered
     found: Array = np.abs(value[at] - made.targets.position[at])
     return found
 
