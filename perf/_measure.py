@@ -62,18 +62,19 @@ class Group:
     orders: list[tuple[str, ...]]
     reference: str
 
-    def ratio(self, impl: str) -> Ratio:
-        ours, base = self.samples[impl], self.samples[self.reference]
-        again = self.samples[SECOND_REFERENCE]
+    def ratio(self, impl: str, against: str | None = None) -> Ratio:
+        """One implementation against another, the reference unless named; the floor is the twins'."""
+        ours, base = self.samples[impl], self.samples[against or self.reference]
+        again, first = self.samples[SECOND_REFERENCE], self.samples[self.reference]
         paired = sorted(a / b for a, b in zip(ours.wall, base.wall, strict=True))
-        twins = [a / b for a, b in zip(again.wall, base.wall, strict=True)]
+        twins = [a / b for a, b in zip(again.wall, first.wall, strict=True)]
         low, high = quartiles(paired)
         twin_low, twin_high = quartiles(twins)
         return Ratio(
             min_ratio=ours.best / base.best,
             paired_median=statistics.median(paired),
             paired_iqr=(low, high),
-            aa_floor=max(FLOOR, abs(again.best / base.best - 1), (twin_high - twin_low) / 2),
+            aa_floor=max(FLOOR, abs(again.best / first.best - 1), (twin_high - twin_low) / 2),
             preempted=ours.preempted or base.preempted,
         )
 

@@ -8,6 +8,7 @@ rounds, each timing itself. A raw loop that runs on both sides tells whether the
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import random
@@ -15,15 +16,16 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import _inputs
 import _measure
+from _peer_worker import PEERS
 
 HERE = Path(__file__).resolve().parent
 PINS = ("zeroproofml==0.6.1", "pandas==2.3.3", "pyarrow==22.0.0")
-PEERS = ("zeroproofml", "pandas", "pyarrow")
 REMARKS = {
     "pandas": "does less: results are not tested for finiteness",
     "pyarrow": "does less: results are not tested for finiteness",
@@ -32,117 +34,8 @@ REMARKS = {
 SIDE_FLOOR = 0.05
 NO_FLOOR = 1.0  # the sides do not compare, so no difference is believed: every verdict inconclusive
 SIZES = (10, 100_000, 1_000_000)
+TORCH_CASES = ("div-forward-torch", "div-gradient-torch", "rational8-gradient-torch")
 KINDS = ("clean", "new", "masked")
-
-
-# --- the worker: runs in the other environment, imports nothing of ours -------------------------
-
-
-def _calls(op: str, inputs: _inputs.Inputs) -> dict[str, Any]:
-    """What each installed package calls for this operation."""
-    from functools import partial
-
-    import numpy as np
-
-    calls: dict[str, Any] = {"raw": partial(_inputs.raw, op, *inputs.operands)}
-    operands = inputs.operands
-    masks = [
-        np.zeros(x.shape, bool) if m is None else m
-        for x, m in zip(operands, inputs.masks, strict=True)
-    ]
-    try:
-        from zeroproof.scm import ops as old  # noqa: TID251 - the peer, in its own environment
-    except ImportError:
-        pass
-    else:
-        function = getattr(old, f"scm_{op}_numpy")
-        if op == "pow":
-            calls["zeroproofml"] = partial(function, *operands, masks[0])
-        elif len(operands) == 2:
-            calls["zeroproofml"] = partial(function, *operands, mask_x=masks[0], mask_y=masks[1])
-        else:
-            calls["zeroproofml"] = partial(function, operands[0], masks[0])
-    ufunc = _inputs.UFUNC.get(op)
-    try:
-        import pandas as pd
-    except ImportError:
-        pass
-    else:
-        arrays = [
-            pd.arrays.FloatingArray(x.copy(), m.copy())
-            for x, m in zip(operands, masks, strict=True)
-        ]
-        if op == "inv":
-            calls["pandas"] = lambda: 1.0 / arrays[0]
-        elif ufunc is not None:
-            calls["pandas"] = partial(ufunc, *arrays)
-    try:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-    except ImportError:
-        pass
-    else:
-        columns = [pa.array(x, mask=m) for x, m in zip(operands, masks, strict=True)]
-        name = {"sub": "subtract", "mul": "multiply", "div": "divide", "pow": "power"}.get(op, op)
-        name = {"neg": "negate", "log": "ln"}.get(name, name)
-        if op == "div":  # Arrow raises at an integer or float zero; its float kernel needs none
-            columns[1] = pa.array(np.where(operands[1] == 0, 1, operands[1]), mask=masks[1])
-        if hasattr(pc, name):
-            calls["pyarrow"] = partial(getattr(pc, name), *columns)
-    return calls
-
-
-def _masks_differ(calls: dict[str, Any], inputs: _inputs.Inputs) -> dict[str, int]:
-    """Lanes where a package's missing lanes are not our ⊥ lanes."""
-    import numpy as np
-
-    found = {}
-    for name, call in calls.items():
-        if name == "zeroproofml":
-            mask = np.asarray(call()[1])
-        elif name == "pandas":
-            mask = np.asarray(call().isna())
-        elif name == "pyarrow":
-            mask = np.asarray(call().is_null())
-        else:
-            continue
-        found[name] = int((mask != inputs.mask).sum())
-    return found
-
-
-def worker() -> None:
-    """Answer requests, one JSON line each, until standard input ends."""
-    import importlib.metadata
-    import warnings
-
-    warnings.simplefilter("ignore")
-    calls: dict[str, Any] = {}
-    inner: dict[str, int] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "versions" in request:
-            answer: dict[str, Any] = {}
-            for name in PEERS:
-                try:
-                    answer[name] = importlib.metadata.version(name)
-                except importlib.metadata.PackageNotFoundError:
-                    answer[name] = None
-        elif "prepare" in request:
-            case = request["prepare"]
-            inputs = _inputs.make(**case)
-            calls = _calls(case["op"], inputs)
-            inner = {name: _measure.calibrate(call) for name, call in calls.items()}
-            answer = {"impls": list(calls), "differ": _masks_differ(calls, inputs)}
-        else:
-            name = request["sample"]
-            calls[name]()
-            wall, cpu = _measure.one_sample(calls[name], inner[name])
-            answer = {"wall": wall, "cpu": cpu, "inner": inner[name]}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-
-
-# --- the parent ---------------------------------------------------------------------------------
 
 
 class Worker:
@@ -150,7 +43,7 @@ class Worker:
 
     def __init__(self, python: Path) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import _peer; _peer.worker()"
+        code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import _peer_worker; _peer_worker.serve()"
         self._process = subprocess.Popen(
             [str(python), "-I", "-c", code],
             stdin=subprocess.PIPE,
@@ -220,21 +113,63 @@ def environment() -> Path:
     return python
 
 
-def _measure_pair(
-    case: Any, built: Any, worker_: Worker, rounds: int, seed: int
-) -> tuple[_measure.Group, dict[str, int]]:
-    op = case.id.split("/")[1]
-    answer = worker_.ask(
-        prepare={
-            "op": op,
-            "dtype": case.dtype,
+@dataclass(frozen=True)
+class Pairing:
+    """One of our cases, what the other side is asked to make, and the implementation of ours."""
+
+    case: Any
+    maker: str
+    given: dict[str, Any]
+    ours: str
+
+
+def _operations(only: str) -> Iterator[Pairing]:
+    from suites import ops
+
+    for case in ops.cases(quick=False, sizes=SIZES):
+        op = case.id.split("/")[1]
+        wanted = case.data_kind in KINDS and case.dtype == "float64" and case.backend == "numpy"
+        if wanted and only in case.id and op not in ("fused", "mask"):
+            given = {"op": op, "dtype": case.dtype, "n": case.n, "kind": case.data_kind}
+            yield Pairing(case, "operation", {**given, "seed": ops.SEED}, "numpy")
+
+
+def _torch_cases(only: str) -> Iterator[Pairing]:
+    """Division and the rational layer with this environment's Torch, where it has one."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return
+    from suites import layers
+
+    for case in layers.cases(quick=False):
+        name = case.id.split("/")[1]
+        if name not in TORCH_CASES or only not in case.id:
+            continue
+        from suites import _torch_layers  # imports Torch, for these cases only
+
+        given = {
+            "folder": str(Path(found.origin).parents[1]),
             "n": case.n,
-            "kind": case.data_kind,
-            "seed": _seed(),
+            "seed": _torch_layers.SEED,
         }
-    )
+        if name != "rational8-gradient-torch":
+            given |= {"kind": case.data_kind, "gradient": "gradient" in name}
+            yield Pairing(case, "torch_division", given, "torch")
+        else:
+            layer = _torch_layers.rational_layer(8, "monomial")
+            rows = {"numerator": layer.numerator, "denominator": layer.denominator}
+            given |= {name: row.detach().tolist() for name, row in rows.items()}
+            yield Pairing(case, "torch_rational", given, "torch")
+
+
+def _measure_pair(
+    pairing: Pairing, worker: Worker, rounds: int, seed: int
+) -> tuple[_measure.Group, dict[str, int]]:
+    answer = worker.ask(prepare=pairing.maker, given=pairing.given)
     theirs = {f"peer:{name}": name for name in answer["impls"]}
-    ours = dict(built.impls)
+    built = pairing.case.make()
+    built.check()
+    ours = {name: built.impls[name] for name in (pairing.case.reference, pairing.ours)}
     samples = {name: _measure.Samples(_measure.calibrate(fn)) for name, fn in ours.items()}
     samples.update({name: _measure.Samples(1) for name in theirs})
     shuffle = random.Random(seed)
@@ -245,7 +180,7 @@ def _measure_pair(
         orders.append(tuple(order))
         for name in order:
             if name in theirs:
-                sample = worker_.ask(sample=theirs[name])
+                sample = worker.ask(sample=theirs[name])
                 wall, cpu = sample["wall"], sample["cpu"]
                 samples[name].inner = sample["inner"]
             else:
@@ -254,13 +189,32 @@ def _measure_pair(
             samples[name].wall.append(wall)
             samples[name].cpu.append(cpu)
     samples[_measure.SECOND_REFERENCE] = samples.pop("peer:raw")
-    return _measure.Group(samples, orders, case.reference), dict(answer["differ"])
+    return _measure.Group(samples, orders, pairing.case.reference), dict(answer["differ"])
 
 
-def _seed() -> int:
-    from suites import ops
+def _ratio_rows(pairing: Pairing, group: _measure.Group, floor: float) -> list[Any]:
+    """Each peer's time over ours: larger is better for us."""
+    import _schema
 
-    return ops.SEED
+    ours = group.samples[pairing.ours]
+    rows = []
+    for name, samples in group.samples.items():
+        if not name.startswith("peer:"):
+            continue
+        paired = [a / b for a, b in zip(samples.wall, ours.wall, strict=True)]
+        rows.append(
+            _schema.Ratio(
+                id=f"{pairing.case.id}/{name}",
+                impl=name,
+                reference=pairing.ours,
+                min_ratio=samples.best / ours.best,
+                paired_median=_measure.quantile(paired, 0.5),
+                paired_iqr=list(_measure.quartiles(paired)),
+                aa_floor=NO_FLOOR if floor > SIDE_FLOOR else max(_measure.FLOOR, floor),
+                preempted=samples.preempted or ours.preempted,
+            )
+        )
+    return rows
 
 
 def measure(only: str, rounds: int) -> tuple[list[Any], list[Any], list[Any]]:
@@ -270,61 +224,39 @@ def measure(only: str, rounds: int) -> tuple[list[Any], list[Any], list[Any]]:
         Case records, ratio records (each peer's time over ours, so larger is better for us), and
         one record per peer.
     """
-    import _schema
     import run_benchmarks
-    from suites import ops
 
-    try:
-        worker_ = Worker(environment())
-        versions = worker_.ask(versions=True)
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        sys.stderr.write(f"perf: peers unavailable: {reason}\n")
-        return (
-            [],
-            [],
-            [
-                _schema.Peer(name=n, version=None, python=None, status="unavailable", reason=reason)
-                for n in PEERS
-            ],
-        )
     rows: list[Any] = []
     ratios: list[Any] = []
     differ: dict[str, int] = dict.fromkeys(PEERS, 0)
-    for k, case in enumerate(ops.cases(quick=False)):
-        wanted = case.n in SIZES and case.data_kind in KINDS and case.dtype == "float64"
-        if not wanted or only not in case.id or case.id.startswith(("ops/fused", "ops/mask")):
-            continue
-        group, lanes = _measure_pair(case, case.make(), worker_, rounds, k)
-        for name, count in lanes.items():
-            differ[name] += count
-        floor = abs(group.samples[_measure.SECOND_REFERENCE].best / group.samples["raw"].best - 1)
-        note = "the two sides differ by more than 5 %" if floor > SIDE_FLOOR else None
-        rows += [
-            row.model_copy(update={"note": note})
-            for row in run_benchmarks.case_rows(case, group, None, {})
-            if row.impl.startswith("peer:")
-        ]
-        ours = group.samples["numpy"]
-        for name, samples in group.samples.items():
-            if not name.startswith("peer:"):
-                continue
-            paired = [a / b for a, b in zip(samples.wall, ours.wall, strict=True)]
-            low, high = _measure.quartiles(paired)
-            ratios.append(
-                _schema.Ratio(
-                    id=f"{case.id}/{name}",
-                    impl=name,
-                    reference="numpy",
-                    min_ratio=samples.best / ours.best,
-                    paired_median=_measure.quantile(paired, 0.5),
-                    paired_iqr=[low, high],
-                    aa_floor=NO_FLOOR if floor > SIDE_FLOOR else max(_measure.FLOOR, floor),
-                    preempted=samples.preempted or ours.preempted,
-                )
-            )
-    worker_.close()
+    try:
+        worker = Worker(environment())
+        versions = worker.ask(versions=True)
+        for k, pairing in enumerate((*_operations(only), *_torch_cases(only))):
+            group, lanes = _measure_pair(pairing, worker, rounds, k)
+            for name, count in lanes.items():
+                differ[name] += count
+            twin, first = group.samples[_measure.SECOND_REFERENCE], group.samples[group.reference]
+            floor = abs(twin.best / first.best - 1)
+            note = "the two sides differ by more than 5 %" if floor > SIDE_FLOOR else None
+            rows += [
+                row.model_copy(update={"note": note})
+                for row in run_benchmarks.case_rows(pairing.case, group, None, {})
+                if row.impl.startswith("peer:")
+            ]
+            ratios += _ratio_rows(pairing, group, floor)
+        worker.close()
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        sys.stderr.write(f"perf: peers unavailable: {reason}\n")
+        return rows, ratios, [_unavailable(name, reason) for name in PEERS]
     return rows, ratios, [_record(name, versions[name], differ[name]) for name in PEERS]
+
+
+def _unavailable(name: str, reason: str) -> Any:
+    import _schema
+
+    return _schema.Peer(name=name, version=None, python=None, status="unavailable", reason=reason)
 
 
 def _record(name: str, version: str | None, lanes: int) -> Any:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _apart
 import _arguments
 import _measure
 
@@ -135,20 +136,23 @@ def denominator_row(q: NDArray[Any]) -> _schema.Denominators:
     )
 
 
-def ratio_rows(case: Case, group: _measure.Group) -> list[_schema.Ratio]:
-    """One ratio per implementation other than the reference."""
+def ratio_rows(
+    case: Case, group: _measure.Group, against: Mapping[str, str] | None = None
+) -> list[_schema.Ratio]:
+    """One ratio per implementation other than the reference; `against` names other references."""
     import _schema
 
     rows = []
     for impl in group.samples:
         if impl in (case.reference, _measure.SECOND_REFERENCE):
             continue
-        ratio = group.ratio(impl)
+        reference = (against or {}).get(impl, case.reference)
+        ratio = group.ratio(impl, reference)
         rows.append(
             _schema.Ratio(
                 id=f"{case.id}/{impl}",
                 impl=impl,
-                reference=case.reference,
+                reference=reference,
                 min_ratio=ratio.min_ratio,
                 paired_median=ratio.paired_median,
                 paired_iqr=list(ratio.paired_iqr),
@@ -198,6 +202,14 @@ def whole_run(options: argparse.Namespace, wall_ns: float, cpu_ns: float) -> _sc
 def measure_case(
     case: Case, rounds: int, seed: int
 ) -> tuple[list[_schema.Case], list[_schema.Ratio]]:
+    """Measure a case here, or in the process that its framework needs."""
+    measured_by = _apart.measure if case.backend == "jax" else measure_here
+    return measured_by(case, rounds, seed)
+
+
+def measure_here(
+    case: Case, rounds: int, seed: int
+) -> tuple[list[_schema.Case], list[_schema.Ratio]]:
     """Check a case's values, then time it; memory in a separate, untimed pass."""
     built = case.make()
     built.check()
@@ -206,15 +218,13 @@ def measure_case(
     )
     memory = {}
     if case.n >= 100_000:
-        memory = {
-            name: _measure.peak_bytes(built.impls[name]) / case.n for name in built.measure_memory
-        }
+        memory = {name: built.peak(built.impls[name]) / case.n for name in built.measure_memory}
     statistics_of_q = None if built.denominators is None else denominator_row(built.denominators)
     if built.remark is not None:
         case = replace(case, note="; ".join(filter(None, (case.note, built.remark()))))
     return (
         case_rows(case, group, built.bottom_rate, memory, statistics_of_q, built.compile_s),
-        ratio_rows(case, group),
+        ratio_rows(case, group, built.against),
     )
 
 
@@ -263,6 +273,8 @@ def main(argv: list[str]) -> int:
             ratios += more_ratios
     except KeyboardInterrupt:
         code = 130
+    finally:
+        _apart.close()
     if not rows and code == 0:
         code = 7
     if options.suite == "all" and not options.only and not options.peer and code != 130:

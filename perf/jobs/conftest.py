@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -23,11 +25,24 @@ def _checked(case: Case) -> Built:
     return _built[case.id]
 
 
+def _precision(case: Case) -> AbstractContextManager[Any]:
+    """The x64 of JAX while a case is made and runs: other tests are not to see it."""
+    if case.backend != "jax":
+        return nullcontext()
+    jax: Any = importlib.import_module("jax")
+    x64: AbstractContextManager[Any] = jax.enable_x64(case.dtype == "float64")
+    return x64
+
+
 @pytest.fixture
 def job(benchmark: Any) -> Callable[[Case, str], None]:
     """Run one implementation of a case, with the paired ratio beside the times."""
 
     def run(case: Case, impl: str) -> None:
+        with _precision(case):
+            timed(case, impl)
+
+    def timed(case: Case, impl: str) -> None:
         made = _checked(case)
         benchmark.group = case.id
         if benchmark.enabled and impl != case.reference:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,14 +9,6 @@ import pytest
 from suites import layers
 
 CASES = {case.id: case for case in layers.cases(quick=True, sizes=(1_024,))}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _same_precision() -> Iterator[None]:
-    """A case in float64 turns x64 on for the process; other tests are not to see it."""
-    yield
-    if "jax" in sys.modules:
-        sys.modules["jax"].config.update("jax_enable_x64", False)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,17 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import _inputs
+from suites._jax_ops import compiled, jax, put
 from suites.case import Built, WrongValue, agree
 from zeroproofml.jax import SCMRationalLayer
 from zeroproofml.jax.losses import oriented_chordal_loss
 from zeroproofml.jax.ops import scm_div_jax
 
-jax: Any = importlib.import_module("jax")  # its functions are untyped
 SEED = 20260402
-
-
-def _run(function: Callable[..., Any], *given: Any) -> Any:
-    return jax.block_until_ready(function(*given))
 
 
 def _compiled(
@@ -31,19 +25,14 @@ def _compiled(
     """The jitted calls, compiled now, and how long each took to compile."""
     made, took = {}, {}
     for name, function in calls.items():
-        jitted = jax.jit(function)
-        start = time.perf_counter()
-        _run(jitted, *given)
-        took[name] = time.perf_counter() - start
-        made[name] = partial(_run, jitted, *given)
+        made[name], took[name] = compiled(function, *given)
     return made, took
 
 
 def build_div(n: int, kind: _inputs.Kind, gradient: bool) -> Built:
     """Division, singular lanes included."""
-    jax.config.update("jax_enable_x64", True)
     inputs = _inputs.make("div", "float64", n, kind, SEED)
-    x, y = (jnp.asarray(v) for v in inputs.operands)
+    x, y = (put(v) for v in inputs.operands)
     values, took = _compiled({"raw": jnp.divide, "jax": scm_div_jax}, x, y)
     calls = values
     if gradient:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 import _inputs
+import _plain_torch as plain_torch
+from suites._torch_ops import peak_bytes
 from suites.case import Built, WrongValue, agree
 from zeroproofml.scm import InferenceConfig
 from zeroproofml.torch import SCMNorm, SCMRationalLayer, oriented_chordal_loss, strict_inference
@@ -22,11 +24,6 @@ Calls = dict[str, Callable[[], object]]
 Formula = Callable[[], Any]
 
 
-def _grad(formula: Formula, leaves: Sequence[torch.Tensor]) -> Any:
-    value = formula()
-    return torch.autograd.grad(value, leaves, torch.ones_like(value))
-
-
 def _second(formula: Formula, leaves: Sequence[torch.Tensor]) -> Any:
     """A Hessian-vector product with the vector of ones: the gradient of the gradients' sum."""
     value = formula()
@@ -36,7 +33,7 @@ def _second(formula: Formula, leaves: Sequence[torch.Tensor]) -> Any:
 
 ORDERS: dict[str, Callable[[Formula, Sequence[torch.Tensor]], Any]] = {
     "forward": lambda formula, leaves: formula(),
-    "gradient": _grad,
+    "gradient": plain_torch.gradient,
     "second": _second,
 }
 
@@ -64,7 +61,7 @@ def _pair(
         if order != "forward":
             _same(f"{name}, {order}", calls["torch"](), calls["raw"](), 1e-3)
 
-    return Built(calls, check, 0.0)
+    return Built(calls, check, 0.0, ("torch",), peak_bytes)
 
 
 def _uniform(n: int, generator: torch.Generator) -> torch.Tensor:
@@ -112,17 +109,16 @@ def build_div(n: int, kind: _inputs.Kind, backward: bool, compiled: bool = False
     return Built(calls, check, float(inputs.mask.mean()), compile_s=compile_s)
 
 
+def rational_layer(degree: int, basis: str) -> SCMRationalLayer:
+    """The layer of the cases, with the same coefficients every time."""
+    generator = torch.Generator().manual_seed(SEED)
+    return SCMRationalLayer(degree, degree, basis=basis, singular_epsilon=0.0, generator=generator)
+
+
 def build_rational(n: int, degree: int, basis: str, order: str) -> Built:
     """The rational layer against plain Horner or Clenshaw P/Q without checks."""
-    generator = torch.Generator().manual_seed(SEED)
-    layer = SCMRationalLayer(degree, degree, basis=basis, singular_epsilon=0.0, generator=generator)
-    x = _uniform(n, generator)
-
-    def horner(row: torch.Tensor) -> torch.Tensor:
-        total = row[degree]
-        for k in range(degree - 1, -1, -1):
-            total = total * x + row[k]
-        return total
+    layer = rational_layer(degree, basis)
+    x = plain_torch.points(n, SEED)
 
     def clenshaw(row: torch.Tensor) -> torch.Tensor:
         after = before = torch.zeros_like(x)
@@ -130,10 +126,10 @@ def build_rational(n: int, degree: int, basis: str, order: str) -> Built:
             after, before = row[k] + 2 * x * after - before, after
         return row[0] + x * after - before
 
-    evaluate = horner if basis == "monomial" else clenshaw
-
     def plain() -> torch.Tensor:
-        return evaluate(layer.numerator) / evaluate(layer.denominator)
+        if basis == "monomial":
+            return plain_torch.rational(layer.numerator, layer.denominator, x)
+        return clenshaw(layer.numerator) / clenshaw(layer.denominator)
 
     leaves = (x, *layer.parameters())
     return _pair("rational layer", order, lambda: layer(x)[0], plain, leaves)

@@ -44,7 +44,8 @@ def build(n: int, kind: _inputs.Kind) -> Built:
             msg = "strict_inference: a decoded value differs from P/Q"
             raise WrongValue(msg)
 
-    return Built({"raw": raw, "numpy": strict}, check, float(inputs.mask.mean()), ("numpy",), q)
+    rate = float(inputs.mask.mean())
+    return Built({"raw": raw, "numpy": strict}, check, rate, ("numpy",), denominators=q)
 
 
 @cache

@@ -1,7 +1,12 @@
-"""The thirteen operations, the fused expression and the mask algebra, for the NumPy package."""
+"""The thirteen operations in NumPy, Torch and JAX; the fused expression and the mask algebra.
+
+Each framework is compared with its own bare operator; one that is not installed has no cases.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -9,12 +14,15 @@ from typing import Any
 import numpy as np
 
 import _inputs
-from suites.case import Built, Case, WrongValue, size_name
+from suites.case import Built, Case, WrongValue, compare, size_name
 from zeroproofml.scm import SCMArray, from_ieee, ops
 
 DTYPES = ("float64", "float32")
 SIZES = (10, 1_000, 100_000, 1_000_000, 10_000_000)
 QUICK_SIZES = (10, 1_000, 100_000)
+# Compiling and importing are dear: a quick run measures the frameworks where it says most.
+QUICK_FRAMEWORK_SIZES = {"torch": (1_000, 100_000), "jax": (100_000,)}
+QUICK_FRAMEWORK_KINDS: tuple[_inputs.Kind, ...] = ("clean", "mixed")
 SEED = 20260401
 ULPS = {"log": 4, "exp": 4, "sin": 4, "cos": 4, "tan": 4, "pow": 8}
 OPERATORS = {
@@ -26,23 +34,6 @@ OPERATORS = {
     "inv": np.reciprocal,
     **{name: _inputs.UFUNC[name] for name in _inputs.UNARY if name != "inv"},
 }
-
-
-def compare(
-    name: str, pair: tuple[np.ndarray, np.ndarray], want: _inputs.Inputs, ulps: int
-) -> None:
-    """Demand equal masks and equal payloads, to the stated number of ULPs."""
-    payload, mask = pair
-    if not np.array_equal(mask, want.mask):
-        msg = f"{name}: {int((mask != want.mask).sum())} lanes of the mask differ"
-        raise WrongValue(msg)
-    if not np.all(np.isfinite(payload)) or np.any(payload[mask]):
-        msg = f"{name}: the result is not canonical"
-        raise WrongValue(msg)
-    off = np.abs(payload - want.payload) > ulps * np.spacing(np.abs(want.payload))
-    if off.any():
-        msg = f"{name}: {int(off.sum())} payloads differ by more than {ulps} ULP"
-        raise WrongValue(msg)
 
 
 def build(op: str, dtype: str, n: int, kind: _inputs.Kind) -> Built:
@@ -73,7 +64,14 @@ def build(op: str, dtype: str, n: int, kind: _inputs.Kind) -> Built:
             msg = "SCMArray: cause and mask disagree"
             raise WrongValue(msg)
 
-    return Built(impls, check, float(inputs.mask.mean()), ("numpy", "SCMArray"))
+    rate = float(inputs.mask.mean())
+    return Built(impls, check, rate, ("numpy", "SCMArray"), against={"numpy.ma": "numpy"})
+
+
+def build_in(framework: str, op: str, dtype: str, n: int, kind: _inputs.Kind) -> Built:
+    """Import a framework's cases only when one of them is made."""
+    make: Callable[..., Built] = importlib.import_module(f"suites._{framework}_ops").build
+    return make(op, dtype, n, kind, SEED)
 
 
 def build_fused(dtype: str, n: int, kind: _inputs.Kind) -> Built:
@@ -141,43 +139,56 @@ def build_mask_algebra(dtype: str, n: int, kind: _inputs.Kind) -> Built:
     return Built(impls, check, None)
 
 
-def cases(*, quick: bool) -> Iterator[Case]:
-    """Every case of the suite, small before large."""
-    sizes = QUICK_SIZES if quick else SIZES
-    for n in sizes:
-        for dtype in DTYPES:
-            for op in _inputs.BINARY + _inputs.UNARY:
-                for kind in _inputs.KINDS:
-                    yield Case(
-                        id=f"ops/{op}/{dtype}/{size_name(n)}/{kind}",
-                        suite="ops",
-                        n=n,
-                        dtype=dtype,
-                        data_kind=kind,
-                        backend="numpy",
-                        reference="raw",
-                        make=partial(build, op, dtype, n, kind),
-                    )
-            fused: tuple[_inputs.Kind, ...] = ("clean", "new")
-            for kind in fused:
-                yield Case(
-                    id=f"ops/fused/{dtype}/{size_name(n)}/{kind}",
-                    suite="ops",
-                    n=n,
-                    dtype=dtype,
-                    data_kind=kind,
-                    backend="numpy",
-                    reference="raw",
-                    make=partial(build_fused, dtype, n, kind),
-                )
-            yield Case(
-                id=f"ops/mask/{dtype}/{size_name(n)}/masked",
-                suite="ops",
-                n=n,
-                dtype=dtype,
-                data_kind="masked",
-                backend="numpy",
-                reference="raw",
-                make=partial(build_mask_algebra, dtype, n, "masked"),
-                note="mask algebra alone; raw is one OR, numpy adds the finite test",
-            )
+def _case(
+    op: str,
+    dtype: str,
+    n: int,
+    kind: _inputs.Kind,
+    make: Callable[[], Built],
+    backend: str = "numpy",
+    note: str | None = None,
+) -> Case:
+    return Case(
+        id=f"ops/{op}/{dtype}/{size_name(n)}/{kind}",
+        suite="ops",
+        n=n,
+        dtype=dtype,
+        data_kind=kind,
+        backend=backend,
+        reference="raw",
+        make=make,
+        note=note,
+    )
+
+
+def _numpy_cases(n: int) -> Iterator[Case]:
+    for dtype in DTYPES:
+        for op in _inputs.BINARY + _inputs.UNARY:
+            for kind in _inputs.KINDS:
+                yield _case(op, dtype, n, kind, partial(build, op, dtype, n, kind))
+        fused: tuple[_inputs.Kind, ...] = ("clean", "new")
+        for kind in fused:
+            yield _case("fused", dtype, n, kind, partial(build_fused, dtype, n, kind))
+        make = partial(build_mask_algebra, dtype, n, "masked")
+        note = "mask algebra alone; raw is one OR, numpy adds the finite test"
+        yield _case("mask", dtype, n, "masked", make, note=note)
+
+
+def _framework_cases(framework: str, n: int, kinds: tuple[_inputs.Kind, ...]) -> Iterator[Case]:
+    for dtype in DTYPES:
+        for op in _inputs.BINARY + _inputs.UNARY:
+            for kind in kinds:
+                make = partial(build_in, framework, op, dtype, n, kind)
+                yield _case(f"{op}-{framework}", dtype, n, kind, make, framework)
+
+
+def cases(*, quick: bool, sizes: tuple[int, ...] | None = None) -> Iterator[Case]:
+    """Every case of the suite, small before large; `sizes` instead of those of the suite."""
+    frameworks = [name for name in QUICK_FRAMEWORK_SIZES if importlib.util.find_spec(name)]
+    for n in sizes or (QUICK_SIZES if quick else SIZES):
+        yield from _numpy_cases(n)
+        for framework in frameworks:
+            if not quick:
+                yield from _framework_cases(framework, n, _inputs.KINDS)
+            elif sizes or n in QUICK_FRAMEWORK_SIZES[framework]:
+                yield from _framework_cases(framework, n, QUICK_FRAMEWORK_KINDS)

@@ -64,9 +64,36 @@ def test_verdicts_hold_in_95_of_100_simulated_runs(factor: float, verdict: str) 
     assert verdicts.count(verdict) >= 95
 
 
+def test_a_ratio_against_another_implementation() -> None:
+    walls = {"raw": 1.0, _measure.SECOND_REFERENCE: 1.1, "ours": 2.0, "theirs": 8.0}
+    samples = {name: _measure.Samples(1, [wall] * 3, [wall] * 3) for name, wall in walls.items()}
+    group = _measure.Group(samples, [], "raw")
+    assert group.ratio("theirs").min_ratio == 8
+    against = group.ratio("theirs", "ours")
+    assert (against.min_ratio, against.paired_median) == (4, 4)
+    assert against.aa_floor == pytest.approx(0.1), "the floor is still what the twins differ by"
+
+
 def test_peak_memory_counts_what_a_call_allocates() -> None:
     peak = _measure.peak_bytes(lambda: np.ones(1_000_000))
     assert 8_000_000 <= peak < 8_200_000
+
+
+def test_peak_memory_of_torch_counts_its_own_allocator() -> None:
+    torch = pytest.importorskip("torch")
+    measured = importlib.import_module("suites._torch_ops").peak_bytes
+    x = torch.ones(100_000)
+    assert measured(lambda: x + x) == 400_000
+    assert 800_000 <= measured(lambda: (x + x) * x) < 810_000, "the sum lives until the product is"
+    assert _measure.peak_bytes(lambda: x + x) < 400_000, "which Python does not see"
+
+
+@pytest.mark.parametrize("op", ["div", "log", "pow"])
+@pytest.mark.parametrize("kind", ["clean", "new"])
+def test_peak_memory_per_lane_at_1e6(op: str, kind) -> None:
+    made = ops.build(op, "float64", 1_000_000, kind)
+    for impl, limit in (("numpy", 10), ("SCMArray", 12)):
+        assert made.peak(made.impls[impl]) / 1_000_000 <= limit, impl
 
 
 @pytest.mark.parametrize("op", ["div", "log", "add"])
@@ -92,6 +119,10 @@ def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatc
         ("oriented_chordal_loss", ("_torch_layers", "loss", 64, "forward")),
         ("strict_inference", ("_torch_layers", "strict", 64, "forward")),
         ("strict_inference", ("inference", "", 64, "new")),
+        ("ops.scm_mul_torch", ("_torch_ops", "", "mul", "float32", 64, "mixed", 1)),
+        ("ops.scm_log_torch", ("_torch_ops", "", "log", "float64", 64, "new", 1)),
+        ("ops.scm_mul_jax", ("_jax_ops", "", "mul", "float32", 64, "mixed", 1)),
+        ("ops.scm_log_jax", ("_jax_ops", "", "log", "float32", 64, "new", 1)),
     ],
 )
 def test_a_broken_layer_fails_the_check(name, build, monkeypatch) -> None:
@@ -99,7 +130,9 @@ def test_a_broken_layer_fails_the_check(name, build, monkeypatch) -> None:
     suite = importlib.import_module(f"suites.{where}")
     make = getattr(suite, f"build_{what}" if what else "build")
     make(*given).check()
-    real = getattr(suite, name)
+    holder = suite.ops if name.startswith("ops.") else suite
+    name = name.removeprefix("ops.")
+    real = getattr(holder, name)
 
     def broken(*operands, **named):
         result = real(*operands, **named)
@@ -107,7 +140,7 @@ def test_a_broken_layer_fails_the_check(name, build, monkeypatch) -> None:
             return result._replace(decoded=result.decoded * 1.001)
         return (result[0] * 1.001, result[1]) if isinstance(result, tuple) else result * 1.001
 
-    monkeypatch.setattr(suite, name, broken)
+    monkeypatch.setattr(holder, name, broken)
     with pytest.raises(WrongValue, match="differ"):
         make(*given).check()
 
