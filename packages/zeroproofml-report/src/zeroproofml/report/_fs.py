@@ -49,7 +49,7 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _HAS_DIR_FD = os.open in os.supports_dir_fd and bool(_NOFOLLOW and _DIRECTORY)
-_SETTLED_NS = 10 * 10**9
+_SETTLED_NS = 2 * 10**9
 _MOST_HASHED = 10_000
 
 _State = tuple[int, int, int, int, int]

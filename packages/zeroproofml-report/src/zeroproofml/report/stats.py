@@ -164,6 +164,13 @@ def bca_interval(values: Sequence[float], level: float = LEVEL) -> Interval | No
     centre = mean(values)
     if min(values) == max(values):
         return centre, centre
+    return _bca(tuple(values), level)
+
+
+@lru_cache(maxsize=10_000)
+def _bca(values: tuple[float, ...], level: float) -> Interval:
+    """The interval of values that differ; the same values come back in several tables."""
+    centre = mean(values)
     means = _resampled_means(np.asarray(values, dtype=np.float64))
     below = int(np.count_nonzero(means < centre))
     equal = int(np.count_nonzero(means == centre))

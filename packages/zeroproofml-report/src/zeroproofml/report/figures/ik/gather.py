@@ -100,23 +100,24 @@ def gather(run: RawRun) -> Gathered:
 def _robot(out: Gathered, arrays: Any, seed: int, robot: str, arms: list[str]) -> None:
     rows = RobotRows(arrays, robot)
     best = rows.residual(answer(arrays, "ideal", robot, rows.kappa).y)
-    natural = rows.rows("natural")
+    natural, calibrated = rows.rows("natural"), bool((rows.cal & rows.regular).any())
     out.floor.setdefault(robot, []).append(float(mean(best[natural])))
     for arm in (arm.key for arm in out.protocol.arms if arm.key in arms):
         found = answer(arrays, arm, robot, rows.kappa)
-        limits = thresholds(found, rows.cal, rows.regular, rows.det)
-        if limits is None or found.score is None:
+        if found.score is None or not calibrated:
             continue
-        made = outcomes(rows, found, limits, best)
-        free = made["free"].residual
-        curves = _curves(found.score[natural], free[natural], best[natural])
+        free = rows.residual(found.y)[natural]
+        curves = _curves(found.score[natural], free, best[natural])
         out.risk.setdefault((robot, arm), []).append(curves[0])
         out.bounds.setdefault((robot, arm), []).append(curves[1])
-        if arm in MAPPED:
-            mine = out.mapped.setdefault((robot, arm), Mapped())
-            mine.place.append(_place(arrays[f"data__{robot}_xyz"][natural], robot))
-            mine.residual.append(free[natural])
-            mine.refused.append(~made["stop"].accepted[natural])
+        limits = thresholds(found, rows.cal, rows.regular, rows.det) if arm in MAPPED else None
+        if limits is None:
+            continue
+        made = outcomes(rows, found, limits, best)
+        mine = out.mapped.setdefault((robot, arm), Mapped())
+        mine.place.append(_place(arrays[f"data__{robot}_xyz"][natural], robot))
+        mine.residual.append(free)
+        mine.refused.append(~made["stop"].accepted[natural])
         if arm == "scm_full" and robot not in out.route:
             routed = made["hyb10"].routed
             out.route[robot] = _route(arrays, seed, robot, rows, found, limits, routed)
