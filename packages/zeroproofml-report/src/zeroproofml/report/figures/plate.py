@@ -17,7 +17,10 @@ from types import MappingProxyType
 
 import pygal
 import pygal.etree
+from pygal.config import SerieConfig
+from pygal.serie import Serie
 from pygal.style import Style
+from pygal.util import ident
 
 from zeroproofml.report.figures import svg
 from zeroproofml.report.figures.axes import Axis, Tick, thinned
@@ -35,9 +38,12 @@ pygal.etree.etree.to_etree()
 # import would raise an ImportWarning in the user's program
 sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, pygal.PluginImportFixer)]
 
+Points = Sequence[tuple[float, float | None]]
+
 _CAPTION_LINE = 18
 _MOST_DRAWN = 256
-_DRAWN: dict[str, svg.Node] = {}
+# Figure and index → plate and tree: a page shows the plates that a sheet holds, each is drawn once.
+_DRAWN: dict[tuple[str, int], tuple[Plate, svg.Node]] = {}
 _EDGE = 1e-7  # pygal drops the label of a tick that lies exactly on the upper edge
 
 
@@ -106,7 +112,33 @@ class Plate:
 
 
 class _Chart(pygal.XY):  # type: ignore[misc]  # pygal is untyped
-    """pygal's XY chart with our margins and no air around the box."""
+    """pygal's XY chart with our margins and no air around the box, without what we never use."""
+
+    def prepare_values(
+        self, raw: Sequence[tuple[Points, Mapping[str, object]]], offset: int = 0
+    ) -> list[Serie]:
+        """Series whose points are taken as they are.
+
+        pygal would fill all series up to the length of the longest, and ask each value by turns
+        whether it is a decimal, a date, or part of a map or histogram.
+        """
+        self._adapt = self._x_adapt = ident
+        shared = SerieConfig()
+        known = set(dir(shared))
+        shared(**{key: value for key, value in vars(self.state).items() if key in known})
+        made: list[Serie] = []
+        for points, own in raw:
+            config = copy.copy(shared)
+            config(**own)
+            made.append(Serie(offset + len(made), points, config))
+        return made
+
+    # Asked for only whether there is any: two corners always are.
+    _values = (0.0, 1.0)
+
+    def _draw(self) -> None:
+        super()._draw()
+        self.svg.pre_render = _nothing  # style sheet and scripts
 
     def _set_view(self) -> None:
         self._box.margin = 0.0
@@ -123,6 +155,10 @@ class _Chart(pygal.XY):  # type: ignore[misc]  # pygal is untyped
 
     def _has_data(self) -> bool:
         return True
+
+
+def _nothing() -> None:
+    """What is left of a step that we drop."""
 
 
 def plate_id(slug: str, index: int, plate: Plate) -> str:
@@ -165,12 +201,13 @@ def draw(plate: Plate, slug: str, index: int) -> svg.Node:
     >>> draw(made, "figure", 0).attrib["viewBox"]
     '0 0 440 320'
     """
-    ident = plate_id(slug, index, plate)
-    if ident not in _DRAWN:  # a page shows the plates that a sheet holds: each is drawn once
+    held, made = _DRAWN.get((slug, index), (None, None))
+    if held is not plate or made is None:
+        made = _draw(plate, plate_id(slug, index, plate))
         if len(_DRAWN) >= _MOST_DRAWN:
             _DRAWN.clear()
-        _DRAWN[ident] = _draw(plate, ident)
-    return copy.deepcopy(_DRAWN[ident])
+        _DRAWN[slug, index] = plate, made
+    return copy.deepcopy(made)
 
 
 def _draw(plate: Plate, ident: str) -> svg.Node:

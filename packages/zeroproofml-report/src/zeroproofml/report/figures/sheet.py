@@ -68,7 +68,7 @@ def sheet(figure: Figure) -> bytes:
     y = float(top)
     for row, row_height in zip(rows, heights, strict=True):
         for column, each in enumerate(row):
-            if len(svg.serialize(each)) > MOST_PLATE:
+            if len(svg.written(each).encode()) > MOST_PLATE:  # checked when it was drawn
                 _too_big(figure, "a plate", MOST_PLATE)
             each.set("x", svg.number(column * (SIZE.width + SIZE.sheet_gap)))
             each.set("y", svg.number(y))

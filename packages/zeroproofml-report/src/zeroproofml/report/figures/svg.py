@@ -8,7 +8,8 @@ can reach a file, whatever an upstream version adds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
@@ -65,7 +66,7 @@ _LOCAL_URL = re.compile(r"url\(#z[0-9a-f]{10}-[a-z0-9]{1,12}\)")
 _STYLE = re.compile(r"[#a-zA-Z0-9 .,:;%\"()_{}>-]*")
 _FORBIDDEN_STYLE = re.compile(r"url|import|expression|@|\\|/|<", re.IGNORECASE)
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_ROUNDED = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+_ROUNDED = re.compile(r"(-?\d+\.\d+(?:e[-+]?\d+)?)")
 
 
 def node(
@@ -131,7 +132,14 @@ def rounded_path(path: str) -> str:
     >>> rounded_path("M0.000000 1.234567 h3.500000")
     'M0 1.23 h3.5'
     """
-    return _ROUNDED.sub(lambda match: number(float(match.group())), path)
+    pieces = _ROUNDED.split(path)
+    pieces[1::2] = map(_rounded, pieces[1::2])
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=4096)  # the lines of a plate share their places along x
+def _rounded(digits: str) -> str:
+    return number(float(digits))
 
 
 def text_width(words: str, size: float = SIZE.text) -> float:
@@ -207,27 +215,29 @@ def written(root: Node) -> str:
     >>> written(node(None, "circle", r=1))
     '<circle r="1"/>'
     """
-    return "".join(_written(root))
+    pieces: list[str] = []
+    _write(root, pieces.append)
+    return "".join(pieces)
 
 
-def _written(element: Node) -> Iterator[str]:
+def _write(element: Node, put: Callable[[str], None]) -> None:
     attributes = "".join(f' {key}="{_attribute(value)}"' for key, value in element.attrib.items())
     if len(element) == 0 and not element.text:
-        yield f"<{element.tag}{attributes}/>"
+        put(f"<{element.tag}{attributes}/>")
         return
-    yield f"<{element.tag}{attributes}>"
+    put(f"<{element.tag}{attributes}>")
     if element.text:
-        yield _content(element.text)
+        put(_content(element.text))
     # a line break between elements keeps diffs short; inside text it would be drawn as a space
     separator = "" if element.tag == "text" else "\n"
     for child in element:
-        yield separator
-        yield from _written(child)
+        put(separator)
+        _write(child, put)
         if child.tail:
-            yield _content(child.tail)
+            put(_content(child.tail))
     if len(element):
-        yield separator
-    yield f"</{element.tag}>"
+        put(separator)
+    put(f"</{element.tag}>")
 
 
 def _content(words: str) -> str:
