@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from zeroproofml.report._fs import Tree
@@ -154,21 +155,27 @@ def read_seed_dir(
     findings: list[Finding] = []
     commit: SeedCommit | None = None
     result: SeedResult | None = None
+    result_digest = ""
     try:
         commit = SeedCommit.from_bytes(
             _read(tree, f"{where}/commit.json", hashes), path=f"{where}/commit.json"
         )
-        result = SeedResult.from_bytes(
-            _read(tree, f"{where}/per_seed_result.json", hashes),
-            path=f"{where}/per_seed_result.json",
-        )
+        path = f"{where}/per_seed_result.json"
+        result, result_digest = _result(_read(tree, path, hashes), path)
     except FileInvalid as error:
         findings.append(error.finding())
     if commit is not None:
         findings += _check_files(tree, where, commit, staged, hashes)
     if commit is not None and result is not None:
-        findings += _check_agreement(where, seed, commit, result)
+        findings += _check_agreement(where, seed, commit, result, result_digest)
     return SeedRead(commit, result, tuple(findings))
+
+
+@lru_cache(maxsize=64)
+def _result(data: bytes, path: str) -> tuple[SeedResult, str]:
+    """A seed's result and its digest; one command reads the same bytes several times."""
+    result = SeedResult.from_bytes(data, path=path)
+    return result, result.result_digest()
 
 
 def _read(tree: Tree, path: str, hashes: Hashes) -> bytes:
@@ -212,12 +219,12 @@ def _check_files(
 
 
 def _check_agreement(
-    where: str, seed: int, commit: SeedCommit, result: SeedResult
+    where: str, seed: int, commit: SeedCommit, result: SeedResult, result_digest: str
 ) -> Iterator[Finding]:
     path = f"{where}/commit.json"
     if commit.seed != seed or result.seed != seed:
         yield _finding("inconsistent", path, f"is not of seed {seed}")
-    if commit.result_digest != result.result_digest():
+    if commit.result_digest != result_digest:
         yield _finding("commit", path, "result_digest is not that of the result")
     if commit.config_hash != result.config_hash:
         yield _finding("inconsistent", path, "config_hash differs from the result's")
