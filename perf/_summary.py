@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import _figures
+import _verdicts
 import check_ratios
 from _schema import Results
 
@@ -66,9 +67,9 @@ def _marginal_cost(results: Results) -> list[str]:
     lines = []
     for case in results.cases:
         if case.data_kind == "new" and case.impl in ("numpy", "SCMArray") and case.bottom_rate:
-            clean = best.get(case.id.replace("/new/", "/clean/"))
+            clean = best.get(_verdicts.clean_twin(case.id))
             if clean is not None and case.n >= 100_000:
-                cost = (case.wall_ns.min - clean.wall_ns.min) / (case.bottom_rate * case.n)
+                cost = _verdicts.ns_per_bottom_lane(case, clean)
                 lines.append(f"| {case.id} | {cost:.3g} |")
     if not lines:
         return []

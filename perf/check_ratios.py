@@ -10,30 +10,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 import _arguments
-from _schema import Model, Ratio, Results
+import _measure
+from _schema import Case, Model, Ratio, Results
+from _verdicts import NOISE, Ceiling, clean_twin, judge, measured, record_id
 
 CEILINGS = Path(__file__).with_name("ceilings.json")
-NOISE = 0.25
 AnyModel = TypeVar("AnyModel", bound=Model)
 EXIT = {"faster": 0, "same": 0, "slower": 4, "inconclusive": 3, "nothing-measured": 4}
-
-
-class Ceiling(Model):
-    """One target: a ratio inside one run, so it travels between machines."""
-
-    impl: str
-    reference: str
-    must: Annotated[float, Field(gt=0)]
-    goal: Annotated[float, Field(gt=0)]
-    direction: Literal["at_most", "at_least"]
 
 
 class Ceilings(Model):
@@ -83,28 +74,13 @@ def find_results(path: Path) -> Path:
     return max(files, key=lambda f: (created[f], f.name))
 
 
-def judge(ratio: Ratio, ceiling: Ceiling) -> str:
-    """The verdict on one measured ratio."""
-    value, must, goal, floor = ratio.min_ratio, ceiling.must, ceiling.goal, ratio.aa_floor
-    if ceiling.direction == "at_least":  # the same test on the inverse
-        value, must, goal = 1 / value, 1 / must, 1 / goal
-    if floor > NOISE or ratio.preempted:
-        return "inconclusive"
-    if value > must * (1 + floor):
-        return "slower"
-    if value > must:
-        return "inconclusive"
-    return "faster" if value < goal else "same"
-
-
 def judge_ceilings(results: Results, ceilings: Ceilings) -> list[Row]:
     """One row per ceiling."""
-    measured = {r.id: r for r in results.ratios}
     rows = []
     for name, ceiling in ceilings.ratios.items():
-        ratio = measured.get(name)
-        verdict = "nothing-measured" if ratio is None else judge(ratio, ceiling)
-        value = float("nan") if ratio is None else ratio.min_ratio
+        found = measured(results, name, ceiling)
+        verdict = "nothing-measured" if found is None else judge(found, ceiling)
+        value = float("nan") if found is None else found.value
         rows.append(Row(name, verdict, value, ceiling.must, ceiling.goal))
     return rows
 
@@ -131,26 +107,45 @@ def judge_baseline(now: Results, then: Results) -> list[Row]:
 
 
 def was_asked_for(name: str, results: Results) -> bool:
-    """Whether the run was to measure this id: its suite, and its peer."""
+    """Whether the run was to measure this id: its suite, its peer, and the length of which runs."""
     words = [part for word in results.argv for part in word.split("=", 1)]
     suite = words[words.index("--suite") + 1] if "--suite" in words else "all"
-    return suite in ("all", name.split("/")[0]) and ("/peer:" not in name or "--peer" in words)
+    if suite not in ("all", name.split("/")[0]):
+        return False
+    if "/quick-all/" in name:
+        return results.quick
+    return "/peer:" not in name or "--peer" in words
 
 
-def _measure_again(ids: Iterable[str], results: Results) -> dict[str, Ratio]:
-    """The failing cases once more, with twice the rounds."""
+def _measure_again(ids: Collection[str], results: Results) -> Results:
+    """The failing cases once more, with twice the rounds; the run with their records replaced."""
+    _measure.limit_threads(1)
+    _measure.pin()
+    import _peer
     import run_benchmarks
 
-    wanted = {name.rsplit("/", 1)[0] for name in ids}
+    peers = {record_id(name).rpartition("/")[0] for name in ids if "/peer:" in name}
+    ours = {record_id(name).rpartition("/")[0] for name in ids if "/peer:" not in name}
+    ours |= {clean_twin(name) for name in ours}  # what the cost of a ⊥ lane is taken from
     options = run_benchmarks.parse([])
     options.quick = results.quick
-    found = {}
+    cases = {c.id: c for c in results.cases}
+    ratios = {r.id: r for r in results.ratios}
+
+    def replace(rows: Iterable[Case], more: Iterable[Ratio]) -> None:
+        cases.update({c.id: c for c in rows if c.id in cases})
+        ratios.update({r.id: r for r in more if r.id in ratios})
+
     for case in run_benchmarks.select(options):
-        if case.id in wanted:
+        if case.id in ours:
             rounds = 2 * run_benchmarks.case_rounds(case, results.quick)
-            _, ratios = run_benchmarks.measure_case(case, rounds, run_benchmarks.SEED)
-            found.update({r.id: r for r in ratios})
-    return found
+            replace(*run_benchmarks.measure_case(case, rounds, run_benchmarks.SEED))
+    for name in sorted(peers):
+        rows, more, _ = _peer.measure(name, 2 * run_benchmarks.ROUNDS)
+        replace(rows, more)
+    return results.model_copy(
+        update={"cases": list(cases.values()), "ratios": list(ratios.values())}
+    )
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -185,14 +180,13 @@ def main(argv: list[str]) -> int:
         return 7
     failing = [row.id for row in rows if row.verdict == "slower"]
     if failing and not options.no_retry:
-        again = _measure_again(failing, results)
-        merged = results.model_copy(update={"ratios": [again.get(r.id, r) for r in results.ratios]})
         for row in rows:
-            if row.id in again:
+            if row.id in failing:
                 sys.stdout.write(f"first attempt: {row.verdict} {row.id} {row.measured:.3g}\n")
-        rows = judge_ceilings(merged, load_ceilings(options.ceilings)) + (
-            judge_baseline(merged, _load(options.baseline, Results)) if options.baseline else []
-        )
+        results = _measure_again(failing, results)
+        rows = judge_ceilings(results, load_ceilings(options.ceilings))
+        if options.baseline:
+            rows += judge_baseline(results, _load(options.baseline, Results))
     code = 0
     for row in rows:
         missed = options.goals and row.verdict == "same"

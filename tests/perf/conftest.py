@@ -22,9 +22,43 @@ def _every_core_again() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def _case(
+    key: str,
+    *,
+    wall: float = 1e6,
+    cpu: float = 1e6,
+    memory: object = None,
+    bottom_rate: float | None = 0.01,
+) -> dict[str, object]:
+    wall_ns = dict.fromkeys(("min", "p05", "median", "p95", "mean"), wall)
+    absent = ("compile_s", "coverage", "denominators", "note")
+    return {
+        "id": key,
+        "group": key.rpartition("/")[0],
+        "suite": key.partition("/")[0],
+        "n": 100_000,
+        "dtype": "float64",
+        "data_kind": "new",
+        "impl": key.rpartition("/")[2],
+        "backend": "numpy",
+        "samples": 9,
+        "inner": 1,
+        "wall_ns": {**wall_ns, "std": 0.0},
+        "cpu_ns": {"min": cpu, "median": cpu},
+        "lanes_per_s": 1.0,
+        "bytes_per_lane": memory,
+        "bottom_rate": bottom_rate,
+        **dict.fromkeys(absent),
+    }
+
+
 @pytest.fixture
 def write_results(tmp_path: Path) -> WriteResults:
-    """Write a result file whose ratios are `name=(min_ratio, aa_floor, preempted)`."""
+    """Write a result file whose ratios are `name=(min_ratio, aa_floor, preempted)`.
+
+    Cases are `name={...}` with what differs from a thousand new ⊥ lanes of a hundred thousand, in
+    a millisecond of wall clock and of CPU.
+    """
 
     def write(
         ratios: dict[str, tuple[object, float, bool]],
@@ -33,6 +67,7 @@ def write_results(tmp_path: Path) -> WriteResults:
         name: str = "benchmarks_20260101T000000Z.json",
         created: str = "2026-01-01T00:00:00Z",
         argv: tuple[str, ...] = (),
+        cases: dict[str, dict[str, object]] | None = None,
     ) -> Path:
         data = {
             "schema_name": "zeroproofml.perf.results",
@@ -58,7 +93,7 @@ def write_results(tmp_path: Path) -> WriteResults:
             },
             "versions": {},
             "threads": {},
-            "cases": [],
+            "cases": [_case(key, **given) for key, given in (cases or {}).items()],
             "ratios": [
                 {
                     "id": key,
@@ -83,7 +118,8 @@ def write_results(tmp_path: Path) -> WriteResults:
 
 @pytest.fixture
 def write_ceilings(tmp_path: Path) -> WriteCeilings:
-    """Write a ceilings file with entries `name=(must, goal)`."""
+    """Write a ceilings file with entries `name=(must, goal)`; `record@quantity` names another
+    quantity than a ratio."""
 
     def write(entries: dict[str, tuple[float, float]], direction: str = "at_most") -> Path:
         data = {
@@ -92,10 +128,11 @@ def write_ceilings(tmp_path: Path) -> WriteCeilings:
             "ratios": {
                 key: {
                     "impl": "numpy",
-                    "reference": "raw",
+                    "reference": None if "@" in key else "raw",
                     "must": must,
                     "goal": goal,
                     "direction": direction,
+                    "quantity": key.partition("@")[2] or "ratio",
                 }
                 for key, (must, goal) in entries.items()
             },

@@ -60,6 +60,8 @@ def test_an_absent_entry_fails_unless_the_run_was_quick(write_results, write_cei
         (("--suite=ops",), "layers/div-forward-torch/float64/1e6/new/torch", 0),
         (("--suite", "ops"), "ops/absent/numpy", 4),
         ((), "layers/div-forward-torch/float64/1e6/new/torch", 4),
+        ((), "harness/quick-all/run@seconds", 0),
+        ((), "ops/div/float64/1e6/new/numpy@bytes_per_lane", 4),
         ((), "ops/div/float64/1e6/new/peer:zeroproofml", 0),
         (("--peer",), "ops/div/float64/1e6/new/peer:zeroproofml", 4),
     ],
@@ -111,9 +113,7 @@ def test_a_retry_turns_a_one_off_into_a_pass(
     run = write_results({CASE: (2.5, 0.03, False)})
     ceilings = write_ceilings({CASE: (1.9, 1.45)})
     good = check_ratios._load(write_results({CASE: (1.5, 0.03, False)}), check_ratios.Results)
-    monkeypatch.setattr(
-        check_ratios, "_measure_again", lambda ids, _: dict.fromkeys(ids, good.ratios[0])
-    )
+    monkeypatch.setattr(check_ratios, "_measure_again", lambda ids, _: good)
     run = write_results({CASE: (2.5, 0.03, False)})
     assert check_ratios.main([str(run), "--ceilings", str(ceilings)]) == 0
     out = capsys.readouterr().out
@@ -134,7 +134,10 @@ def test_the_committed_ceilings_are_well_formed() -> None:
     ceilings = check_ratios.load_ceilings(check_ratios.CEILINGS)
     assert len(ceilings.ratios) > 40
     for name, ceiling in ceilings.ratios.items():
-        assert name.endswith(f"/{ceiling.impl}")
+        record, _, quantity = name.partition("@")
+        assert record.endswith(f"/{ceiling.impl}")
+        assert quantity == ("" if ceiling.quantity == "ratio" else ceiling.quantity)
+        assert (ceiling.reference is None) == bool(quantity), "a ratio has a reference"
         if ceiling.direction == "at_most":
             assert ceiling.goal <= ceiling.must, name
         else:

@@ -15,6 +15,7 @@ import pytest
 import _figures
 import _measure
 import _schema
+import _verdicts
 import check_ratios
 import run_benchmarks
 from suites import harness, inference, layers, ops
@@ -30,7 +31,7 @@ def test_order_changes_between_rounds_and_follows_the_seed() -> None:
     assert all(set(o) == {*"abcd", _measure.SECOND_REFERENCE} for o in first.orders)
 
 
-def simulated(rng: np.random.Generator, factor: float) -> check_ratios.Ratio:
+def simulated(rng: np.random.Generator, factor: float) -> _verdicts.Measured:
     """25 rounds of two implementations: noise only ever adds, sometimes a lot."""
 
     def times(base: float) -> list[float]:
@@ -42,25 +43,16 @@ def simulated(rng: np.random.Generator, factor: float) -> check_ratios.Ratio:
         wall = times(base)
         samples[name] = _measure.Samples(1, wall, wall)
     ratio = _measure.Group(samples, [], "raw").ratio("numpy")
-    return _schema.Ratio(
-        id="x",
-        impl="numpy",
-        reference="raw",
-        min_ratio=ratio.min_ratio,
-        paired_median=ratio.paired_median,
-        paired_iqr=list(ratio.paired_iqr),
-        aa_floor=ratio.aa_floor,
-        preempted=ratio.preempted,
-    )
+    return _verdicts.Measured(ratio.min_ratio, ratio.aa_floor, ratio.preempted)
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "same"), (1.3, "slower")])
 def test_verdicts_hold_in_95_of_100_simulated_runs(factor: float, verdict: str) -> None:
     rng = np.random.default_rng(7)
-    ceiling = check_ratios.Ceiling(
+    ceiling = _verdicts.Ceiling(
         impl="numpy", reference="raw", must=1.1, goal=0.9, direction="at_most"
     )
-    verdicts = [check_ratios.judge(simulated(rng, factor), ceiling) for _ in range(100)]
+    verdicts = [_verdicts.judge(simulated(rng, factor), ceiling) for _ in range(100)]
     assert verdicts.count(verdict) >= 95
 
 
@@ -158,7 +150,8 @@ def test_every_ceiling_has_a_case() -> None:
         case.id for suite in (ops, layers, inference, harness) for case in suite.cases(quick=False)
     }
     ceilings = check_ratios.load_ceilings(check_ratios.CEILINGS).ratios
-    assert {name.rpartition("/")[0] for name in ceilings} <= known
+    known.add("harness/quick-all")  # the run itself
+    assert {_verdicts.record_id(name).rpartition("/")[0] for name in ceilings} <= known
 
 
 @pytest.mark.slow  # it collects garbage between rounds, and a long session has much

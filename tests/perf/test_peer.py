@@ -10,7 +10,7 @@ import pytest
 import _measure
 import _peer
 import _schema
-import check_ratios
+import _verdicts
 import run_benchmarks
 import zeroproofml.scm
 
@@ -62,18 +62,8 @@ def test_the_peers_stay_in_their_environment(monkeypatch) -> None:
 
 
 def test_sides_that_do_not_compare_are_inconclusive() -> None:
-    ceiling = check_ratios.Ceiling(
+    ceiling = _verdicts.Ceiling(
         impl="peer:x", reference="numpy", must=3.0, goal=7.0, direction="at_least"
     )
     for floor, verdict in ((_measure.FLOOR, "faster"), (_peer.NO_FLOOR, "inconclusive")):
-        ratio = _schema.Ratio(
-            id="x",
-            impl="peer:x",
-            reference="numpy",
-            min_ratio=9.0,
-            paired_median=9.0,
-            paired_iqr=[9.0, 9.0],
-            aa_floor=floor,
-            preempted=False,
-        )
-        assert check_ratios.judge(ratio, ceiling) == verdict
+        assert _verdicts.judge(_verdicts.Measured(9.0, floor, False), ceiling) == verdict
