@@ -85,3 +85,15 @@ def test_poles_are_those_of_the_answer(rf):
         np.testing.assert_array_equal(poles.rows, answer.rows)
         np.testing.assert_array_equal(poles.place, answer.poles)
         np.testing.assert_array_equal(poles.there, answer.pole_mask)
+
+
+def test_the_truth_is_taken_from_another_seed_only_where_the_test_set_is_the_same(rf):
+    world, other = rf.world(), rf.draw(rf.settings, 1)
+    first = TestSet(world, rf.settings)
+    same = TestSet(dict(world), rf.settings, first)
+    assert same.devices is first.devices
+    assert same.answer("scm_rational").curve.devices is first.devices
+    apart = TestSet({**world, "data__test__delta": other["data__test__delta"]}, rf.settings, first)
+    alone = TestSet({**world, "data__test__delta": other["data__test__delta"]}, rf.settings)
+    np.testing.assert_array_equal(apart.devices.truth, alone.devices.truth)
+    assert not np.array_equal(apart.devices.truth, first.devices.truth)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from zeroproofml.report.figures.style import SIZE
 from zeroproofml.report.figures.svg import text_width
@@ -52,6 +52,8 @@ class Axis:
     caption: str | Text = ""
     log: bool = False
     guides: bool = True
+    _from: float = field(init=False, repr=False, compare=False)
+    _length: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -60,6 +62,11 @@ class Axis:
         if self.log and self.low <= 0:
             msg = f"Axis: low {self.low} must be positive on a log axis"
             raise SCMValueError(msg)
+        ends = self.low, self.high
+        low, high = map(math.log10, ends) if self.log else ends
+        # halves, because high - low can overflow where neither end does
+        object.__setattr__(self, "_from", low / 2)
+        object.__setattr__(self, "_length", high / 2 - low / 2)
 
     def place(self, value: float) -> float:
         """Where a value lies: 0 at ``low``, 1 at ``high``, beyond for values outside.
@@ -68,14 +75,12 @@ class Axis:
         0.5
         """
         value = six_digits(value)
-        low, high = self.low, self.high
         if self.log:
             if value <= 0:
                 msg = f"Axis: {value} has no place on a log axis; put it on the ⊥ strip"
                 raise SCMValueError(msg)
-            value, low, high = math.log10(value), math.log10(low), math.log10(high)
-        # halves, because high - low can overflow where neither end does
-        return (value / 2 - low / 2) / (high / 2 - low / 2)
+            value = math.log10(value)
+        return (value / 2 - self._from) / self._length
 
     def holds(self, value: float) -> bool:
         """True if the value lies on the axis, its ends included.

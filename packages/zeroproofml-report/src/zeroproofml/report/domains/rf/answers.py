@@ -83,19 +83,28 @@ class TestSet:
     """The shared test devices and every arm's answer on them.
 
     ``sets`` (n,) codes 0 … 5, ``delta`` (n,) as stored; ``devices`` are those with a steady state, and
-    ``groups`` (name → mask) sorts them. An answer is computed once.
+    ``groups`` (name → mask) sorts them. An answer is computed once. From ``like``, another seed of
+    the run, the truth is taken where both hold the very same test set.
     """
 
     __test__ = False
     ranks = (0.1, 0.5, 0.9)
     """Places of the shown devices in the order of Q."""
 
-    def __init__(self, arrays: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        like: TestSet | None = None,
+    ) -> None:
         self._arrays, self.settings = arrays, settings
         self._answers: dict[str, Answer] = {}
         self.design, self.delta = arrays["data__test__design"], arrays["data__test__delta"]
         self.sets = arrays["data__test__set"]
         self.count = int(np.count_nonzero(self.sets < members.NEG))
+        test = [name for name in arrays if name.startswith("data__test__")]
+        if like is not None and all(arrays[name] is like._arrays.get(name) for name in test):
+            self.devices, self.true_poles = like.devices, like.true_poles
 
     @cached_property
     def devices(self) -> Devices:

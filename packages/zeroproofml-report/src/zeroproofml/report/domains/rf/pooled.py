@@ -31,13 +31,13 @@ OPTIMUM = "scm_rational"
 _RATES = ("recall_neg", "recall_axis", *(f"false_bottom_{name}" for name in members.BINS))
 
 
-def open_seed(run: RawRun, seed: int) -> TestSet | TestRows:
-    """The test devices of one seed under the run's protocol."""
+def open_seed(run: RawRun, seed: int, like: TestSet | TestRows | None = None) -> TestSet | TestRows:
+    """The test devices of one seed under the run's protocol; ``like`` is another seed of it."""
     settings = cast("Any", run.config.settings)
     arrays = run.arrays(seed)
     if run.config.protocol.name == "classic":
         return TestRows(arrays)
-    return TestSet(arrays, settings)
+    return TestSet(arrays, settings, like if isinstance(like, TestSet) else None)
 
 
 def answering(run: RawRun, seed: int) -> list[str]:
@@ -48,9 +48,10 @@ def answering(run: RawRun, seed: int) -> list[str]:
 
 def aggregates(run: RawRun) -> dict[str, dict[str, Any]]:
     """The derived files of a run: path → plain JSON data."""
-    pooled = Pooled()
+    pooled, tests = Pooled(), None
     for seed in sorted(run.results):
-        pooled.add(open_seed(run, seed), answering(run, seed), seed)
+        tests = open_seed(run, seed, tests)
+        pooled.add(tests, answering(run, seed), seed)
     out = {FAILURES: {**head(run, "rf_failures"), **pooled.failed()}}
     if run.config.protocol.name == "standard":
         out[REFUSAL] = {**head(run, "rf_refusal"), **pooled.refused()}

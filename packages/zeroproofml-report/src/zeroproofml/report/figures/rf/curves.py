@@ -123,7 +123,7 @@ def _refusal(tests: TestSet | TestRows, arm: str, index: int) -> str:
 
 def magnitude(device: Device, title: str, view: View, caption: str = "magnitude, dB") -> Plate:
     """|H| in dB over log ω, or close to the peak; circles mark the peaks of truth and arms."""
-    x, inside = _places(device, view)
+    x, inside, kept = _places(device, view)
     true = decibels(device.truth)
     held = [float(v) for v in true[inside]]
     for each in device.arms:
@@ -131,10 +131,10 @@ def magnitude(device: Device, title: str, view: View, caption: str = "magnitude,
         held += [float(v) for v in decibels(each.response[seen])]
     floor = float(true[inside].min()) - _UNDER
     lanes = [
-        _series(each.arm, each.style, x, decibels(each.response), each.cause, inside)
+        _series(each.arm, each.style, x, decibels(each.response), each.cause, kept)
         for each in device.arms
     ]
-    lanes.append(_series("truth", TRUTH, x, true, None, inside, 1.3))
+    lanes.append(_series("truth", TRUTH, x, true, None, kept, 1.3))
     y_axis = linear_axis([v for v in held if v >= floor])
     x_axis = _axis(x[inside], view)
     made = line_plate(
@@ -154,7 +154,7 @@ def phase(device: Device, title: str, view: View) -> Plate:
 
     Over the whole band, dashed lines show where each denominator is least, and how small it is.
     """
-    x, inside = _places(device, view)
+    x, inside, kept = _places(device, view)
     true = unwrapped(device.truth, np.ones(len(x), dtype=bool), None)
     lanes = [
         _series(
@@ -163,11 +163,11 @@ def phase(device: Device, title: str, view: View) -> Plate:
             x,
             unwrapped(each.response, each.cause == 0, true),
             each.cause,
-            inside,
+            kept,
         )
         for each in device.arms
     ]
-    lanes.append(_series("truth", TRUTH, x, true, None, inside, 1.3))
+    lanes.append(_series("truth", TRUTH, x, true, None, kept, 1.3))
     guides: list[Reference] = []
     if view == "band":
         found = [("truth", TRUTH, device.least)]
@@ -206,13 +206,18 @@ def unwrapped(response: Array, there: Mask, true: Array | None) -> Array:
     return out
 
 
-def _places(device: Device, view: View) -> tuple[Array, Mask]:
-    """Abscissa (m,) and which lanes lie in view."""
-    if view == "band":
-        return device.omega, np.ones(len(device.omega), dtype=bool)
-    at = device.peak[0]
-    x = (device.omega - at) / (device.delta * at)
-    return x, np.asarray(np.abs(x) <= WINDOW)
+def _places(device: Device, view: View) -> tuple[Array, Mask, Array]:
+    """Abscissa (m,), which lanes lie in view, and those of them that are drawn (k,).
+
+    Points that fall on one place of the axis are one lane: the judge's grid repeats its ends.
+    """
+    x, inside = device.omega, np.ones(len(device.omega), dtype=bool)
+    if view == "near":
+        at = device.peak[0]
+        x = (device.omega - at) / (device.delta * at)
+        inside = np.asarray(np.abs(x) <= WINDOW)
+    places = np.array([float(f"{v:.6g}") for v in x[inside].tolist()])
+    return x, inside, np.flatnonzero(inside)[np.concatenate([[True], np.diff(places) > 0])]
 
 
 def _axis(x: Array, view: View) -> Axis:
@@ -228,20 +233,17 @@ def _series(
     x: Array,
     y: Array,
     cause: Array | None,
-    inside: Mask,
+    kept: Array,
     width: float = SIZE.line,
 ) -> Series:
-    # Points that fall on one place of the axis are one lane: the judge's grid repeats its ends.
-    places = np.array([float(f"{v:.6g}") for v in x[inside]])
-    kept = np.flatnonzero(inside)[np.concatenate([[True], np.diff(places) > 0])]
-    causes = np.zeros(len(x), dtype=int) if cause is None else cause
-    ys = tuple(float(v) if c == 0 else 0.0 for v, c in zip(y[kept], causes[kept], strict=True))
+    causes = np.zeros(len(kept), dtype=int) if cause is None else cause[kept]
+    heights = np.where(causes == 0, y[kept], 0.0)
     return Series(
         name,
         style,
-        tuple(float(v) for v in x[kept]),
-        ys,
-        tuple(int(c) for c in causes[kept]),
+        tuple(x[kept].tolist()),
+        tuple(heights.tolist()),
+        tuple(causes.tolist()),
         width=width,
     )
 

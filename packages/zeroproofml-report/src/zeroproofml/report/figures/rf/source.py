@@ -40,7 +40,8 @@ class Source:
     def tests(self, seed: int) -> TestSet | TestRows:
         """Test devices and answers of a seed."""
         if seed not in self._open:
-            self._open = {seed: open_seed(self.run, seed)}
+            last = next(iter(self._open.values()), None)
+            self._open = {seed: open_seed(self.run, seed, last)}
         return self._open[seed]
 
     def arms(self, seed: int) -> list[str]:
