@@ -7,6 +7,7 @@ walked against the allow-lists of :mod:`svg`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -49,5 +50,6 @@ def inline(drawn: plate.Plate, slug: str, index: int) -> Markup:
     return Markup(svg.written(root))  # built from a checked tree
 
 
+@lru_cache(maxsize=1024)  # thousands of marks share a few styles
 def _variables(style: str) -> str:
     return _COLOUR.sub(lambda match: _NAMES[match.group()], style)
