@@ -7,6 +7,7 @@ rounds, each timing itself. A raw loop that runs on both sides tells whether the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -55,8 +56,9 @@ class Worker:
     def ask(self, **request: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it is gone: no answer, as below
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             msg = f"the peer process ended with exit code {self._process.wait()}"
@@ -64,9 +66,11 @@ class Worker:
         return dict(json.loads(line))
 
     def close(self) -> None:
+        """End the process, which may have ended already."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait(timeout=30)
         self._process.stdout.close()
 
@@ -230,22 +234,24 @@ def measure(only: str, rounds: int) -> tuple[list[Any], list[Any], list[Any]]:
     ratios: list[Any] = []
     differ: dict[str, int] = dict.fromkeys(PEERS, 0)
     try:
-        worker = Worker(environment())
-        versions = worker.ask(versions=True)
-        for k, pairing in enumerate((*_operations(only), *_torch_cases(only))):
-            group, lanes = _measure_pair(pairing, worker, rounds, k)
-            for name, count in lanes.items():
-                differ[name] += count
-            twin, first = group.samples[_measure.SECOND_REFERENCE], group.samples[group.reference]
-            floor = abs(twin.best / first.best - 1)
-            note = "the two sides differ by more than 5 %" if floor > SIDE_FLOOR else None
-            rows += [
-                row.model_copy(update={"note": note})
-                for row in run_benchmarks.case_rows(pairing.case, group, None, {})
-                if row.impl.startswith("peer:")
-            ]
-            ratios += _ratio_rows(pairing, group, floor)
-        worker.close()
+        with contextlib.closing(Worker(environment())) as worker:
+            versions = worker.ask(versions=True)
+            for k, pairing in enumerate((*_operations(only), *_torch_cases(only))):
+                group, lanes = _measure_pair(pairing, worker, rounds, k)
+                for name, count in lanes.items():
+                    differ[name] += count
+                twin, first = (
+                    group.samples[_measure.SECOND_REFERENCE],
+                    group.samples[group.reference],
+                )
+                floor = abs(twin.best / first.best - 1)
+                note = "the two sides differ by more than 5 %" if floor > SIDE_FLOOR else None
+                rows += [
+                    row.model_copy(update={"note": note})
+                    for row in run_benchmarks.case_rows(pairing.case, group)
+                    if row.impl.startswith("peer:")
+                ]
+                ratios += _ratio_rows(pairing, group, floor)
     except OSError as error:
         reason = " ".join(str(error).split())
         sys.stderr.write(f"perf: peers unavailable: {reason}\n")

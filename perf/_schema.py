@@ -79,6 +79,7 @@ class Case(Model):
     compile_s: float | None
     coverage: float | None
     bottom_rate: float | None
+    gap_rate: float | None = None  # accepted, but between the thresholds
     denominators: Denominators | None
     note: str | None
 

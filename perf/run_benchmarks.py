@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     import _schema
-    from suites.case import Case
+    from suites.case import Built, Case
 
 SUITES = ("ops", "layers", "inference", "harness")
 ROUNDS = 25
@@ -71,14 +71,16 @@ def select(options: argparse.Namespace) -> list[Case]:
 def case_rows(
     case: Case,
     group: _measure.Group,
-    bottom_rate: float | None,
-    memory: dict[str, float],
-    denominators: _schema.Denominators | None = None,
-    compile_s: Mapping[str, float] | None = None,
+    built: Built | None = None,
+    memory: Mapping[str, float] | None = None,
 ) -> list[_schema.Case]:
-    """One record per implementation."""
+    """One record per implementation; without `built` of the times alone."""
     import _schema
 
+    rate = built.bottom_rate if built else None
+    denominators = None
+    if built is not None and built.denominators is not None:
+        denominators = denominator_row(built.denominators)
     rows = []
     for impl, samples in group.samples.items():
         if impl == _measure.SECOND_REFERENCE:
@@ -106,10 +108,11 @@ def case_rows(
                 ),
                 cpu_ns=_schema.Cpu(min=min(samples.cpu), median=statistics.median(samples.cpu)),
                 lanes_per_s=case.n / samples.best * 1e9,
-                bytes_per_lane=memory.get(impl),
-                compile_s=(compile_s or {}).get(impl),
-                coverage=None if bottom_rate is None else 1 - bottom_rate,
-                bottom_rate=bottom_rate,
+                bytes_per_lane=(memory or {}).get(impl),
+                compile_s=built.compile_s.get(impl) if built else None,
+                coverage=None if rate is None else 1 - rate,
+                bottom_rate=rate,
+                gap_rate=built.gap_rate if built else None,
                 denominators=denominators,
                 note=case.note,
             )
@@ -219,11 +222,10 @@ def measure_here(
     memory = {}
     if case.n >= 100_000:
         memory = {name: built.peak(built.impls[name]) / case.n for name in built.measure_memory}
-    statistics_of_q = None if built.denominators is None else denominator_row(built.denominators)
     if built.remark is not None:
         case = replace(case, note="; ".join(filter(None, (case.note, built.remark()))))
     return (
-        case_rows(case, group, built.bottom_rate, memory, statistics_of_q, built.compile_s),
+        case_rows(case, group, built, memory),
         ratio_rows(case, group, built.against),
     )
 
@@ -266,9 +268,13 @@ def main(argv: list[str]) -> int:
         if options.peer:
             import _peer
 
-            more_rows, more_ratios, peers = _peer.measure(
-                options.only, QUICK_ROUNDS if options.quick else ROUNDS
-            )
+            try:
+                more_rows, more_ratios, peers = _peer.measure(
+                    options.only, QUICK_ROUNDS if options.quick else ROUNDS
+                )
+            except WrongValue as wrong:
+                sys.stderr.write(f"error: peers: {wrong}\n")
+                code, more_rows, more_ratios = 4, [], []
             rows += more_rows
             ratios += more_ratios
     except KeyboardInterrupt:

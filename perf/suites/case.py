@@ -35,6 +35,7 @@ class Built:
     against: Mapping[str, str] = field(
         default_factory=dict
     )  # impl -> another reference than the case's
+    gap_rate: float | None = None
     denominators: NDArray[Any] | None = None
     compile_s: Mapping[str, float] = field(default_factory=dict)
     remark: Callable[[], str] | None = None  # asked after the timing; joins the case's note

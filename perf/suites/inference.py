@@ -44,8 +44,14 @@ def build(n: int, kind: _inputs.Kind) -> Built:
             msg = "strict_inference: a decoded value differs from P/Q"
             raise WrongValue(msg)
 
-    rate = float(inputs.mask.mean())
-    return Built({"raw": raw, "numpy": strict}, check, rate, ("numpy",), denominators=q)
+    return Built(
+        {"raw": raw, "numpy": strict},
+        check,
+        float(inputs.mask.mean()),
+        ("numpy",),
+        gap_rate=float(strict().gap_mask.mean()),
+        denominators=q,
+    )
 
 
 @cache
@@ -137,8 +143,15 @@ def build_head(n: int) -> Built:
         "compiled": partial(under, compiled),
         "onnx": exported,
     }
-    rate = float((~under(eager).accept_mask).float().mean())
-    return Built(impls, check, rate, denominators=q.numpy(), compile_s=compile_s)
+    result = under(eager)
+    return Built(
+        impls,
+        check,
+        float((~result.accept_mask).float().mean()),
+        gap_rate=float(result.gap_mask.float().mean()),
+        denominators=q.numpy(),
+        compile_s=compile_s,
+    )
 
 
 def cases(*, quick: bool, sizes: tuple[int, ...] | None = None) -> Iterator[Case]:

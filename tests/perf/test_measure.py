@@ -88,7 +88,10 @@ def test_peak_memory_per_lane_at_1e6(op: str, kind) -> None:
         assert made.peak(made.impls[impl]) / 1_000_000 <= limit, impl
 
 
-@pytest.mark.parametrize("op", ["div", "log", "add"])
+OPERATIONS = (*ops._inputs.BINARY, *ops._inputs.UNARY)
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
 def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = getattr(ops.ops, f"scm_{op}_numpy")
 
@@ -103,6 +106,43 @@ def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatc
         ops.build(op, "float64", 100, "clean").check()
 
 
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_a_broken_mask_fails_the_check(framework: str, op: str, monkeypatch) -> None:
+    pytest.importorskip(framework)
+    suite = importlib.import_module(f"suites._{framework}_ops")
+    name = f"scm_{op}_{framework}"
+    real = getattr(suite.ops, name)
+    ops.build_in(framework, op, "float32", 64, "mixed").check()
+    monkeypatch.setattr(suite.ops, name, lambda *given: (real(*given)[0], ~real(*given)[1]))
+    with pytest.raises(WrongValue, match="lanes of the mask differ"):
+        ops.build_in(framework, op, "float32", 64, "mixed").check()
+
+
+@pytest.mark.parametrize(
+    ("build", "given", "name"),
+    [
+        (ops.build, ("div", "float64", 100, "new"), "SCMArray"),
+        (ops.build_fused, ("float64", 100, "new"), "SCMArray"),
+        (ops.build_fused, ("float64", 100, "new"), "from_ieee"),
+    ],
+)
+def test_a_broken_array_class_fails_the_check(build, given, name: str, monkeypatch) -> None:
+    build(*given).check()
+    real = getattr(ops, name)
+
+    def array(values, mask=None):
+        return real(values * 1.5, mask)
+
+    def pair(values):
+        payload, mask = real(values)
+        return payload, ~mask
+
+    monkeypatch.setattr(ops, name, array if name == "SCMArray" else pair)
+    with pytest.raises(WrongValue, match=name):
+        build(*given).check()
+
+
 @pytest.mark.parametrize(
     ("name", "build"),
     [
@@ -111,6 +151,9 @@ def test_a_broken_kernel_fails_the_check(op: str, monkeypatch: pytest.MonkeyPatc
         ("oriented_chordal_loss", ("_torch_layers", "loss", 64, "forward")),
         ("strict_inference", ("_torch_layers", "strict", 64, "forward")),
         ("strict_inference", ("inference", "", 64, "new")),
+        ("SCMNorm.forward", ("_torch_layers", "norm", 640, "gradient")),
+        ("SCMRationalLayer.forward", ("_torch_layers", "rational", 64, 3, "monomial", "forward")),
+        ("SCMRationalLayer.forward", ("_torch_layers", "rational", 64, 3, "chebyshev", "second")),
         ("ops.scm_mul_torch", ("_torch_ops", "", "mul", "float32", 64, "mixed", 1)),
         ("ops.scm_log_torch", ("_torch_ops", "", "log", "float64", 64, "new", 1)),
         ("ops.scm_mul_jax", ("_jax_ops", "", "mul", "float32", 64, "mixed", 1)),
@@ -122,8 +165,8 @@ def test_a_broken_layer_fails_the_check(name, build, monkeypatch) -> None:
     suite = importlib.import_module(f"suites.{where}")
     make = getattr(suite, f"build_{what}" if what else "build")
     make(*given).check()
-    holder = suite.ops if name.startswith("ops.") else suite
-    name = name.removeprefix("ops.")
+    inside, _, name = name.rpartition(".")
+    holder = getattr(suite, inside) if inside else suite
     real = getattr(holder, name)
 
     def broken(*operands, **named):
@@ -166,10 +209,24 @@ def test_a_run_writes_what_the_schema_says(tmp_path: Path, capsys, monkeypatch) 
     assert results.complete
     assert json.loads(path.read_text())["quick"] is True
     assert "throughput.svg" in {p.name for p in tmp_path.iterdir()}
-    assert "not evidence" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "not evidence" in summary
+    targets = summary.partition("## Targets")[2].partition("##")[0]
+    assert "| ops/div/float64/10/clean/numpy |" in targets
     before = path.read_bytes()
     assert run_benchmarks.main(arguments) == 0
     assert path.read_bytes() == before, "a result is never overwritten"
+
+
+def test_coverage_gap_and_denominators_are_stored() -> None:
+    case = next(c for c in inference.cases(quick=True) if c.id.endswith("strict/float64/256/new"))
+    rows, _ = run_benchmarks.measure_case(case, 2, 1)
+    for row in rows:
+        assert row.bottom_rate is not None
+        assert row.denominators is not None
+        assert row.bottom_rate == row.denominators.below_tau_infer > 0
+        assert row.coverage == 1 - row.bottom_rate
+        assert row.gap_rate == row.denominators.below_tau_train - row.denominators.below_tau_infer
 
 
 def test_nothing_measured_is_not_a_pass(tmp_path: Path, capsys) -> None:
