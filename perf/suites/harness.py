@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,9 @@ def process(*words: str) -> None:
     Raises:
         WrongValue: it failed; the message is its last line.
     """
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, env=_installed()
+    )
     if done.returncode:
         lines = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         msg = f"{' '.join(words)}: {lines[0]}"
@@ -98,6 +101,16 @@ def build_help(command: str) -> Built:
         partial(_demand_light, f"zpml-{command} --help", code, HEAVY),
         None,
     )
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """An environment whose imports find bytecode, as an installed package's do.
+
+    Where Python may not write it, each start would compile our sources, and ours alone.
+    """
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(_scratch() / "bytecode")}
 
 
 @cache
