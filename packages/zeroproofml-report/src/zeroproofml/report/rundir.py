@@ -123,8 +123,8 @@ class RawRun:
         """The read-only members of an npz file; numbers, figures and pages each ask for them."""
         from zeroproofml.report.contract.arrays import read_npz
 
-        if path in self._kept:
-            return dict(self._kept[path])
+        if path in self._kept and self.tree.hash(path) == self.hashes.get(path):
+            return dict(self._kept[path])  # a file that changed meanwhile is refused below
         made = read_npz(self.read(path), path=path)
         held = (
             array.nbytes for members in (*self._kept.values(), made) for array in members.values()
