@@ -15,7 +15,7 @@ from torch.autograd.forward_ad import _set_fwd_grad_enabled
 
 from zeroproofml.torch._execute import primal, to_front
 
-__all__ = ["polynomial"]
+__all__ = ["derivative", "polynomial"]
 
 
 def polynomial(coefficients: Tensor, x: Tensor, basis: str) -> Tensor:
@@ -51,7 +51,7 @@ def _evaluate(c: Tensor, x: Tensor, chebyshev: bool) -> Tensor:
     return (x * value).sub_(previous).add_(c[..., 0])
 
 
-def _derivative(c: Tensor, chebyshev: bool) -> Tensor:
+def derivative(c: Tensor, chebyshev: bool) -> Tensor:
     """The coefficients of the derivative, one fewer; differentiable."""
     degree = c.shape[-1] - 1
     if not chebyshev:
@@ -130,7 +130,7 @@ class _Polynomial(torch.autograd.Function):
                 by_x = torch.zeros_like(x)
             else:
                 slope = polynomial(
-                    _derivative(c, chebyshev), x, "chebyshev" if chebyshev else "monomial"
+                    derivative(c, chebyshev), x, "chebyshev" if chebyshev else "monomial"
                 )
                 by_x = grad * _finite(slope)
             by_x = by_x.sum_to_size(x.shape)
@@ -147,7 +147,7 @@ class _Polynomial(torch.autograd.Function):
             if by_x is not None:
                 slope = torch.zeros_like(x)
                 if c.shape[-1] > 1:
-                    slope = _finite(polynomial(_derivative(c, ctx.chebyshev), x, basis))
+                    slope = _finite(polynomial(derivative(c, ctx.chebyshev), x, basis))
                 total = by_x * slope if total is None else total + by_x * slope
             return total
 

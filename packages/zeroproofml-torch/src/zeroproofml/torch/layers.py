@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from zeroproofml.scm.errors import SCMValueError
-from zeroproofml.scm.formulas import heads, norm, projective, rational
+from zeroproofml.scm.formulas import heads, norm, projective
 from zeroproofml.scm.policy import GradientPolicy
-from zeroproofml.torch._execute import apply
 from zeroproofml.torch._layer_parts import (
     Basis,
     absent_lanes,
@@ -30,7 +29,7 @@ from zeroproofml.torch._layer_parts import (
     real_input,
     resolved,
 )
-from zeroproofml.torch._rules import RULES
+from zeroproofml.torch._rational import Options, rational
 from zeroproofml.torch.policy import gate, sanitise
 
 __all__ = [
@@ -102,31 +101,9 @@ class SCMRationalLayer(nn.Module):
             SCMTypeError: complex or bool x. SCMValueError: a mask that does not broadcast to x's shape.
         """
         x = real_input("x", x, self.numerator.dtype)
-        absent = absent_lanes(lane_mask("mask", mask, x), x)
-        policy = resolved(self.gradient_policy)
-        x = sanitise(x, absent, policy)
-
-        def guard(value: Tensor, undefined: Tensor) -> Tensor:
-            return sanitise(value, undefined, policy)
-
-        def divide(P: Tensor, Q: Tensor, undefined: Tensor) -> tuple[Tensor, Tensor]:
-            return apply(RULES["div"], undefined, guard(P, undefined), guard(Q, undefined))
-
-        evaluate = own_polynomial(self.basis)
-        kernels = None if evaluate is None else rational.Kernels(evaluate, divide)
-        payload, bottom, _, _ = rational.rational(
-            x,
-            self.numerator,
-            self.denominator,
-            basis=self.basis,
-            singular_epsilon=self.singular_epsilon,
-            mask=absent,
-            stop_gradient=Tensor.detach,
-            guard=guard,
-            kernels=kernels,
-            xp=torch,
-        )
-        return gate(payload, bottom, policy), bottom
+        options = Options(self.basis, self.singular_epsilon, resolved(self.gradient_policy))
+        given = lane_mask("mask", mask, x)
+        return rational(x, given, self.numerator, self.denominator, options)
 
     def extra_repr(self) -> str:
         """The options that are not parameters."""
