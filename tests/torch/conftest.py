@@ -5,6 +5,8 @@ import warnings
 import pytest
 import torch
 
+from zeroproofml.torch import _eager
+
 UNARY = ("inv", "neg", "log", "exp", "sqrt", "sin", "cos", "tan")
 BINARY = ("add", "sub", "mul", "div", "pow")
 
@@ -56,9 +58,15 @@ def op(name):
     return getattr(ops, f"scm_{name}_torch")
 
 
-@pytest.fixture(params=["function", "composition"])
+@pytest.fixture(params=["shortcut", "function", "composition"])
 def form(request, monkeypatch):
-    """Both forms of an operation; the composition is what torch.compile traces, here run eagerly."""
+    """Every form of an operation.
+
+    The composition is what torch.compile traces, here run eagerly; the shortcut is what dense CPU
+    tensors take where it applies, and "function" is eager mode without it.
+    """
     if request.param == "composition":
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    if request.param == "function":
+        monkeypatch.setattr(_eager, "is_plain", lambda *tensors: False)
     return request.param

@@ -141,6 +141,16 @@ def test_a_single_bottom_lane_is_found(x, a, b, threshold):
         assert mask.tolist() == [True]
 
 
+def test_a_huge_denominator_costs_the_gradient_no_digit():
+    """1/Q is subnormal there, and a product with it would lose what P/Q keeps."""
+    options = Options("monomial", 0.0, GradientPolicy.PROJECT)
+    a, b = torch.tensor([0.0, 1e308], dtype=F64), torch.tensor([1.5e308], dtype=F64)
+    x, cotangent = torch.tensor([0.7], dtype=F64), torch.tensor([1.0], dtype=F64)
+    (*_, ours), (*_, reference) = _both(x, None, a, b, options, cotangent)
+    for got, want in zip(ours, reference, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-15, atol=0.0)
+
+
 def test_bottom_lanes_do_not_send_their_block_through_the_composition(monkeypatch):
     layer = _layer(degree=1)
     with torch.no_grad():

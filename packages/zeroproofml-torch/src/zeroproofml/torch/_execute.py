@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import _set_fwd_grad_enabled, unpack_dual
 
+from zeroproofml.torch import _eager
 from zeroproofml.torch._arguments import broadcast, mask_tensor, operands
 from zeroproofml.torch._rules import RULES, Rule
 
@@ -58,6 +59,9 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
     class Row(torch.autograd.Function):
         @staticmethod
         def forward(mask: Tensor | None, *values: Tensor) -> tuple[Tensor, Tensor]:
+            found = _eager.run(rule.op, mask, values)
+            if found is not None:
+                return found
             result = rule.kernel(*values)
             probe = rule.probe(result, *values)
             bottom = probe != probe
@@ -94,9 +98,13 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
             if grad is None:
                 return (None,) * (arity + 1)
             values, result, bottom = saved(ctx)
-            off = off_lanes(values, result, bottom)
             needs = ctx.needs_input_grad[1:]
             again = torch.is_grad_enabled()
+            if rule.op.name == "div" and not again:
+                pair = _eager.quotient_gradient(grad, values[1], result, bottom, needs[1])
+                if pair is not None:
+                    return None, pair[0] if needs[0] else None, pair[1]
+            off = off_lanes(values, result, bottom)
             if again:
                 # Someone will differentiate this: operands are replaced before the arithmetic.
                 grad = torch.where(off, 0.0, grad)

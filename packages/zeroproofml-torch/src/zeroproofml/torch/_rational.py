@@ -17,11 +17,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zeroproofml.scm.formulas import rational as formula
 from zeroproofml.scm.formulas.strict import round_threshold
 from zeroproofml.scm.policy import GradientPolicy, apply_policy
+from zeroproofml.torch._eager import is_plain, norm, transformed
 from zeroproofml.torch._execute import apply
 from zeroproofml.torch._layer_parts import Basis, absent_lanes, own_polynomial
 from zeroproofml.torch._polynomial import derivative
@@ -62,7 +63,8 @@ def rational(
     >>> rational(torch.tensor([0.5, 1.0]), None, torch.tensor([1.0]), one_minus_x, options)
     (tensor([2., 0.]), tensor([False,  True]))
     """
-    if _is_plain(x, numerator, denominator) and _is_known(options):
+    coefficients = numerator, denominator
+    if is_plain(x, *coefficients) and _fits(*coefficients) and _is_known(options):
         result: tuple[Tensor, Tensor] = _Blocks.apply(x, mask, numerator, denominator, options)  # type: ignore[no-untyped-call]  # untyped in torch
         return result
     return _compose(x, mask, numerator, denominator, options)
@@ -104,57 +106,18 @@ def _is_known(options: Options) -> bool:
     return number and basis in ("monomial", "chebyshev")
 
 
-def _is_plain(x: Tensor, *coefficients: Tensor) -> bool:
-    """Dense CPU tensors of one dtype that nothing traces or transforms."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # public, yet not exported
-        and x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.float64)
-        and all(
-            type(t) in (Tensor, nn.Parameter)
-            and t.layout == torch.strided
-            and t.device == x.device
-            and t.dtype == x.dtype
-            for t in (x, *coefficients)
-        )
-        and all(c.dim() == 1 for c in coefficients)
-        and max(len(c) for c in coefficients) > 1  # else P and Q do not show a non-finite x
-        and not _transformed(x)
-    )
-
-
-def _transformed(value: Tensor) -> bool:
-    """Whether a functorch, forward-mode or dispatch level is active.
-
-    These queries are private: where a name is missing, the composition is taken.
-    """
-    try:
-        return (
-            torch._C._functorch.maybe_current_level() is not None
-            or torch._C._functorch.is_legacy_batchedtensor(value)
-            or torch.autograd.forward_ad._current_level >= 0
-            or torch._C._len_torch_dispatch_stack() > 0
-        )
-    except AttributeError:
-        return True
+def _fits(*coefficients: Tensor) -> bool:
+    """Rows of coefficients, long enough that P and Q show a non-finite x."""
+    return all(c.dim() == 1 for c in coefficients) and max(map(len, coefficients)) > 1
 
 
 class _Block(NamedTuple):
-    """What forward knows of a block: bounds of |1/Q| and |P/Q|, and whether a lane is ⊥."""
+    """What forward knows of a block: bounds of |1/Q|, |P/Q| and |Q|, and whether a lane is ⊥."""
 
     inverse: float
     result: float
+    divisor: float
     bottom: bool
-
-
-def _norm(value: Tensor) -> float:
-    """At least every modulus in it, and half the price of the largest one.
-
-    The second term stands for entries whose square vanishes.
-    """
-    smallest = torch.finfo(value.dtype).tiny
-    return float(torch.linalg.vector_norm(value)) + math.sqrt(smallest)
 
 
 def _horner(c: Sequence[float], x: Tensor, out: Tensor) -> None:
@@ -215,20 +178,20 @@ class _Blocks(torch.autograd.Function):
             rk.div_(Q)
             torch.reciprocal(Q, out=ik)
             given = None if mask is None else mask.reshape(-1)[k * lanes :][:size]
-            block = _Block(_norm(ik), _norm(rk), False)
+            block = _Block(norm(ik), norm(rk), norm(Q), False)
             if (
                 given is not None
                 or not block.inverse * threshold < _CLEARLY
-                or not math.isfinite(block.inverse + block.result + float(torch.dot(rk, Q)))
+                or not math.isfinite(block.inverse + block.result + block.divisor)
             ):
                 probe = torch.addcmul(Q, rk, Q, value=0.0)  # NaN iff x, P, Q or P/Q is not finite
                 torch.ne(probe, probe, out=mk)
                 mk.logical_or_(Q.abs_() < threshold)
                 if given is not None:
                     mk.logical_or_(given)
-                rk.masked_fill_(mk, 0.0)
-                ik.masked_fill_(mk, 0.0)
-                block = _Block(_norm(ik), _norm(rk), True)
+                for value in (rk, ik, Q):
+                    value.masked_fill_(mk, 0.0)
+                block = _Block(norm(ik), norm(rk), norm(Q), True)
             blocks.append(block)
         r, m = r.view(x.shape), m.view(x.shape)
         ctx.options, ctx.lanes, ctx.blocks = options, lanes, blocks
@@ -244,7 +207,7 @@ class _Blocks(torch.autograd.Function):
             return (None,) * 5
         x, a, b, r, inverse, m = ctx.saved_tensors
         want = [ctx.needs_input_grad[k] for k in (0, 2, 3)]
-        if torch.is_grad_enabled() or _transformed(grad):
+        if torch.is_grad_enabled() or transformed(grad):
             by_x, by_a, by_b = _differentiate(x, m, a, b, ctx.options, grad, want)
             return by_x, None, by_a, by_b, None
         by_x, by_a, by_b = _backward(ctx, x, a, b, (r, inverse, m, grad), want)
@@ -305,8 +268,9 @@ def _backward(
             xk = xk.masked_fill(mk, 0.0)
         _functions(xk, phi.unbind(), chebyshev)
         # |φₖ| ≤ max(1, |φ_last|): nothing below leaves the finite numbers if this holds.
-        reach = _norm(g) * (1.0 + _norm(phi[-1])) * steepest
-        if not (reach < limit and block.inverse * max(block.inverse, block.result) < limit):
+        reach = norm(g) * (1.0 + norm(phi[-1])) * steepest
+        curvature = block.inverse * max(block.inverse, block.result)
+        if not (reach < limit and curvature < limit and block.divisor < limit):
             by_xk, *by_block = _differentiate(xk, mk, a, b, ctx.options, gk, want)
             if by_xk is not None:
                 to.copy_(by_xk)
