@@ -18,6 +18,7 @@ from zeroproofml.torch import (
     InferenceConfig,
     InferenceResult,
     SCMInferenceWrapper,
+    _eager,
     decode_three_way,
     gauge_value,
     strict_inference,
@@ -44,7 +45,7 @@ def _t(*values, dtype=F64):
         (math.inf, 1e-9, None, False, Cause.NONFINITE | Cause.THRESHOLD),
     ],
 )
-def test_table(p, q, decoded, gap, cause):
+def test_table(p, q, decoded, gap, cause, form):
     result = strict_inference(_t(p), _t(q), CONFIG)
     assert result.cause.item() == cause
     assert result.gap_mask.item() is gap
@@ -56,7 +57,7 @@ def test_table(p, q, decoded, gap, cause):
         assert result.decoded.item() == pytest.approx(decoded, rel=1e-15)
 
 
-def test_float32_overflow():
+def test_float32_overflow(form):
     result = strict_inference(_t(1e38, dtype=torch.float32), _t(1e-3, dtype=torch.float32), CONFIG)
     assert result.cause.item() == Cause.OVERFLOW
     assert result.fault_mask.item()
@@ -67,11 +68,19 @@ LANES = st.one_of(
 )
 
 
+def _off(*tensors):
+    """In place of ``_eager.is_plain``: nothing takes the shortcut."""
+    return False
+
+
+@pytest.mark.parametrize("plain", [_eager.is_plain, _off], ids=["shortcut", "function"])
 @given(st.lists(st.tuples(LANES, LANES), min_size=1, max_size=8), st.sampled_from(["raw", "l2"]))
-def test_invariants_and_equality_with_numpy(lanes, gauge):
+def test_invariants_and_equality_with_numpy(plain, lanes, gauge):
     config = InferenceConfig(tau_infer=1e-5, tau_train=1e-3, gauge=gauge)
     P, Q = (torch.tensor(column, dtype=F64) for column in zip(*lanes, strict=True))
-    result = strict_inference(P, Q, config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_eager, "is_plain", plain)
+        result = strict_inference(P, Q, config)
     bottom = result.bottom_mask
     assert torch.equal(bottom, result.fault_mask | result.semantic_bottom_mask)
     assert torch.equal(bottom, result.cause != 0)
@@ -108,7 +117,7 @@ def test_raw_gauge_changes_under_scaling_and_the_config_is_frozen():
         strict_inference(half, half, InferenceConfig(tau_infer=1e-8))
 
 
-def test_d28_thresholds_are_strict_in_the_dtype_of_q():
+def test_d28_thresholds_are_strict_in_the_dtype_of_q(form):
     tau = 0.1
     q = torch.tensor([tau], dtype=torch.float32)  # 0.1 as float32 is not below 0.1 as float32
     assert not strict_inference(q, q, InferenceConfig(tau_infer=tau)).bottom_mask
@@ -117,7 +126,7 @@ def test_d28_thresholds_are_strict_in_the_dtype_of_q():
 
 
 # Acceptance 31.
-def test_d18_shapes():
+def test_d18_shapes(form):
     ones = torch.ones
     with pytest.raises(SCMValueError, match=r"\(3,\).*\(3, 1\)"):
         strict_inference(ones(3), ones(3, 1))
@@ -132,7 +141,7 @@ def test_d18_shapes():
     assert torch.equal(wide.decoded[0], 1 / torch.arange(1.0, 6.0))
 
 
-def test_refused_operands():
+def test_refused_operands(form):
     one = torch.ones(1)
     for bad in (1.0, [1.0], np.ones(1), None, torch.tensor([True])):
         with pytest.raises(SCMTypeError):
@@ -157,13 +166,26 @@ def test_factors():
         strict_inference(P, Q, CONFIG, factors=[torch.ones(3)])
 
 
-def test_gradient_of_decoded_is_zero_at_bottom():
+@pytest.mark.parametrize("lanes", [1, 3000])  # a batch beyond the threshold of NumPy's form, too
+def test_gradient_of_decoded_is_zero_at_bottom(form, lanes):
     P = _t(1.0, 1.0, math.nan, 1e308, 1.0).requires_grad_()
     Q = _t(2.0, 0.0, 1.0, 1e-4, 1e-9).requires_grad_()
-    result = strict_inference(P, Q, CONFIG)
+    result = strict_inference(P.repeat(lanes), Q.repeat(lanes), CONFIG)
+    assert result.bottom_mask.tolist() == [False, True, True, True, True] * lanes
     result.payload.sum().backward()
-    assert P.grad.tolist() == [0.5, 0, 0, 0, 0]
-    assert Q.grad.tolist() == [-0.25, 0, 0, 0, 0]
+    assert P.grad.tolist() == [0.5 * lanes, 0, 0, 0, 0]
+    assert Q.grad.tolist() == [-0.25 * lanes, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("gauge", ["raw", "l2"])
+def test_one_denominator_per_row_of_a_large_batch(gauge, monkeypatch):
+    config = InferenceConfig(tau_infer=0.1, tau_train=0.2, gauge=gauge)
+    generator = torch.Generator().manual_seed(3)
+    P, Q = torch.randn(3000, 2, generator=generator), torch.randn(3000, generator=generator)
+    ours = strict_inference(P, Q, config)
+    monkeypatch.setattr(_eager, "is_plain", _off)
+    for one, other in zip(ours, strict_inference(P, Q, config), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def test_gauge_value_is_the_compared_number():

@@ -11,9 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zeroproofml.scm import inference
 from zeroproofml.scm.errors import SCMTypeError, SCMValueError
 from zeroproofml.scm.formulas import strict
 from zeroproofml.scm.formulas.strict import InferenceConfig, InferenceResult, ThreeWay
+from zeroproofml.torch import _eager
+from zeroproofml.torch._execute import apply
+from zeroproofml.torch._rules import RULES
 
 __all__ = [
     "InferenceConfig",
@@ -61,6 +65,10 @@ def strict_inference(
     >>> result.cause
     tensor([ 0, 32,  4], dtype=torch.uint8)
     """
+    if not factors:
+        P, Q, _ = strict.prepare(P, Q, xp=torch, array_type=Tensor, broadcast=broadcast)
+        if _eager.is_plain(P, Q):
+            return _on_views(P, Q, config)
     return strict.strict_inference(
         P,
         Q,
@@ -71,6 +79,16 @@ def strict_inference(
         broadcast=broadcast,
         stop_gradient=Tensor.detach,
     )
+
+
+def _on_views(P: Tensor, Q: Tensor, config: InferenceConfig) -> InferenceResult:
+    """The same result by NumPy's front, which asks for causes only at ⊥ lanes."""
+    found = inference.strict_inference(P.detach().numpy(), Q.detach().numpy(), config)
+    decoded, bottom, gap, cause = map(torch.from_numpy, found)
+    if torch.is_grad_enabled() and (P.requires_grad or Q.requires_grad):
+        payload, _ = apply(RULES["div"], bottom, P, Q)
+        decoded = payload.masked_fill(bottom, torch.nan)
+    return InferenceResult(decoded, bottom, gap, cause)
 
 
 def gauge_value(
