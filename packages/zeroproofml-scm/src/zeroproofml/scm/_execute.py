@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["execute", "fill"]
 
 _BOOL = np.dtype(np.bool_)
-_BLOCK_BYTES = 256 * 1024  # a block, its mask and one more operand stay in L2
+_SET_BYTES = 1024 * 1024  # the operands and the result of a block stay in L2
 _WHOLE_BYTES = 1024 * 1024  # up to here blocks only cost calls
 _INT_OF_SIZE = {2: np.int16, 4: np.int32, 8: np.int64}
 _SMALL = 1000  # below it, calls cost more than passes
@@ -161,6 +161,11 @@ def _flat(array: Plane | None, shape: tuple[int, ...]) -> Plane | bool | None:
     return False
 
 
+def _block_lanes(arity: int, r: Plane) -> int:
+    """Lanes of a block, in whole rows of the probe."""
+    return _SET_BYTES // ((arity + 1) * r.itemsize) // _ROW * _ROW
+
+
 def _run_blocks(
     kernel: Callable[..., Plane],
     operands: Sequence[Plane],
@@ -174,7 +179,7 @@ def _run_blocks(
     m comes in all False. Clean blocks never touch it, so that fresh zero pages stay lazy. After a
     block that is not clean the probe rests: ⊥ comes in runs, and a failed probe is a lost pass.
     """
-    step = _BLOCK_BYTES // r.itemsize
+    step = _block_lanes(len(operands), r)
     parts = [_flat(array, r.shape) for array in (*operands, *masks, r, m)]
     if r.nbytes <= _WHOLE_BYTES or any(part is False for part in parts):
         kernel(*operands, out=r)
@@ -203,7 +208,7 @@ def _run_unmasked(
 ) -> None:
     """:func:`_run_blocks` for plain operands without masks, where each call between two kernels
     shows: a block is clean or it is tested, and there is nothing to merge."""
-    step = _BLOCK_BYTES // r.itemsize
+    step = _block_lanes(len(operands), r)
     xs, flat, mask = [x.reshape(-1) for x in operands], r.reshape(-1), m.reshape(-1)
     rest = 0
     for start in range(0, flat.size, step):
