@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Plane = NDArray[Any]
     Mask = NDArray[np.bool_]
 
-__all__ = ["execute", "fill"]
+__all__ = ["execute", "fill", "finish"]
 
 _BOOL = np.dtype(np.bool_)
 _SET_BYTES = 1024 * 1024  # the operands and the result of a block stay in L2
@@ -132,7 +132,7 @@ def _check_into(
         np.logical_not(m, out=m)
 
 
-def _finish(
+def finish(
     r: Plane,
     m: Mask,
     operands: Sequence[Plane],
@@ -183,7 +183,7 @@ def _run_blocks(
     parts = [_flat(array, r.shape) for array in (*operands, *masks, r, m)]
     if r.nbytes <= _WHOLE_BYTES or any(part is False for part in parts):
         kernel(*operands, out=r)
-        _finish(r, m, operands, checks, masks, True)
+        finish(r, m, operands, checks, masks, True)
         return
     arity = len(operands)
     rest = 0
@@ -193,9 +193,7 @@ def _run_blocks(
             part[cut] if isinstance(part, np.ndarray) and part.ndim else part for part in parts
         ]
         kernel(*block[:arity], out=block[-2])
-        clean = _finish(
-            block[-2], block[-1], block[:arity], checks, block[arity:-2], probe=not rest
-        )
+        clean = finish(block[-2], block[-1], block[:arity], checks, block[arity:-2], probe=not rest)
         rest = rest - 1 if rest else (0 if clean else _REST)
 
 
@@ -287,7 +285,7 @@ def _execute_plain(
     with np.errstate(all="ignore"):
         if first.nbytes <= _WHOLE_BYTES:
             r = kernel(*operands)
-            _finish(r, m, operands, op.check, masks, True)
+            finish(r, m, operands, op.check, masks, True)
         else:
             r = np.empty_like(first)
             if masks[0] is masks[-1] is None and all(x.flags.c_contiguous for x in operands):

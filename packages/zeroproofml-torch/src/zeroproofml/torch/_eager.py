@@ -1,27 +1,27 @@
 """Dense CPU tensors in ordinary eager mode, where less work reaches the same values.
 
-NumPy reads such a tensor without a copy, and its executor tests and fills a block while it lies in
-cache. Only operations that the hardware computes and rounds itself go there, because NumPy's value
-is then torch's, bit for bit. Every function here is a shortcut: the caller has the form that runs
+NumPy reads such a tensor without a copy, and tests and fills it in few passes. Operations that the
+hardware computes and rounds itself run there altogether, because NumPy's value is then torch's, bit
+for bit; of the others the value is torch's. Every function here is a shortcut: the caller has the form that runs
 everywhere.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zeroproofml.scm._execute import execute, fill
+from zeroproofml.scm._execute import execute, fill, finish
 from zeroproofml.scm.optable import Op
 
 __all__ = ["is_plain", "norm", "quotient_gradient", "run", "transformed"]
 
-# torch's sqrt is up to an ulp off and does not belong here.
+# torch's float64 sqrt is an ulp off in some lanes, and does not belong here.
 _EXACT = frozenset({"add", "sub", "mul", "div", "inv", "neg"})
 _LANES = 32_768  # of one block: its operands stay in L2
 _ONE_THREAD = 131_072  # lanes from which more than two threads of torch win
@@ -73,15 +73,24 @@ def norm(value: Tensor) -> float:
     return float(torch.linalg.vector_norm(value)) + math.sqrt(smallest)
 
 
-def run(op: Op, mask: Tensor | None, values: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
+def run(
+    op: Op, kernel: Callable[..., Tensor], mask: Tensor | None, values: Sequence[Tensor]
+) -> tuple[Tensor, Tensor] | None:
     """``(payload, mask)`` of a row, or None where this is not the way."""
-    if op.name not in _EXACT or not is_plain(*values) or not _one_thread(values[0]):
+    if not is_plain(*values) or not _one_thread(values[0]):
         return None
     if mask is not None and (type(mask) is not Tensor or mask.device.type != "cpu"):
         return None
+    views = [value.numpy() for value in values]
     given = None if mask is None else mask.numpy()
-    payload, bottom = execute(op, [value.numpy() for value in values], (given,) * op.arity)
-    return torch.from_numpy(payload), torch.from_numpy(bottom)
+    if op.name in _EXACT:
+        result, bottom = execute(op, views, (given,) * op.arity)
+        return torch.from_numpy(result), torch.from_numpy(bottom)
+    payload = kernel(*values)
+    bottom = np.zeros(payload.shape, np.bool_)
+    with np.errstate(all="ignore"):
+        finish(payload.numpy(), bottom, views, op.check, (given,), True)
+    return payload, torch.from_numpy(bottom)
 
 
 def _one_thread(value: Tensor) -> bool:

@@ -59,7 +59,7 @@ def _function(rule: Rule) -> type[torch.autograd.Function]:
     class Row(torch.autograd.Function):
         @staticmethod
         def forward(mask: Tensor | None, *values: Tensor) -> tuple[Tensor, Tensor]:
-            found = _eager.run(rule.op, mask, values)
+            found = _eager.run(rule.op, rule.kernel, mask, values)
             if found is not None:
                 return found
             result = rule.kernel(*values)
@@ -210,6 +210,10 @@ def apply(rule: Rule, mask: Tensor | None, *values: Tensor) -> tuple[Tensor, Ten
     """Run a row on tensors of one shape, dtype and device."""
     if torch.compiler.is_compiling():
         return _compose(rule, mask, values)
+    if not (torch.is_grad_enabled() and any(value.requires_grad for value in values)):
+        found = _eager.run(rule.op, rule.kernel, mask, values)
+        if found is not None:  # nobody differentiates: a Function costs more than ten lanes
+            return found
     result: tuple[Tensor, Tensor] = _FUNCTIONS[rule.op.name].apply(mask, *values)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return result
 
