@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import _inputs
-from suites._jax_ops import compiled, jax, put
+from suites._jax_ops import compiled, jax, peak_bytes, put
 from suites.case import Built, WrongValue, agree
 from zeroproofml.jax import SCMRationalLayer
 from zeroproofml.jax.losses import oriented_chordal_loss
@@ -52,7 +52,8 @@ def build_div(n: int, kind: _inputs.Kind, gradient: bool) -> Built:
             for mine, plain in zip(calls["jax"](), calls["raw"](), strict=True):
                 agree("jax gradient", mine, plain, mask)
 
-    return Built(calls, check, float(inputs.mask.mean()), compile_s=took)
+    rate = float(inputs.mask.mean())
+    return Built(calls, check, rate, ("jax",), peak_bytes, compile_s=took)
 
 
 def _pair(name: str, order: str, ours: Any, plain: Any, given: tuple[Any, ...]) -> Built:
@@ -70,7 +71,7 @@ def _pair(name: str, order: str, ours: Any, plain: Any, given: tuple[Any, ...]) 
                 msg = f"{name}: differs from the bare formula"
                 raise WrongValue(msg)
 
-    return Built(calls, check, 0.0, compile_s=took)
+    return Built(calls, check, 0.0, ("jax",), peak_bytes, compile_s=took)
 
 
 def _total(formula: Callable[..., Any], *given: Any) -> Any:

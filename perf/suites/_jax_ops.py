@@ -15,6 +15,8 @@ import _inputs
 from suites.case import FRAMEWORK_ULPS, Built, WrongValue, compare
 from zeroproofml.jax import ops
 
+MEMORY_FROM = 1_000_000  # asking compiles again; bytes per lane hardly depend on n
+
 jax: Any = importlib.import_module("jax")  # its functions are untyped
 NAMES = {"sub": "subtract", "mul": "multiply", "div": "divide", "inv": "reciprocal",
          "pow": "power", "neg": "negative"}  # fmt: skip
@@ -40,6 +42,14 @@ def compiled(function: Callable[..., Any], *given: Any) -> tuple[Callable[[], An
     return partial(_run, jitted, *given), time.perf_counter() - start
 
 
+def peak_bytes(call: Callable[[], object]) -> int:
+    """Outputs and temporaries of a call that :func:`compiled` made, as XLA planned them."""
+    assert isinstance(call, partial)
+    jitted, *given = call.args
+    plan = jitted.lower(*given).compile().memory_analysis()
+    return int(plan.output_size_in_bytes + plan.temp_size_in_bytes)
+
+
 def build(op: str, dtype: str, n: int, kind: _inputs.Kind, seed: int) -> Built:
     """One operation against the bare operator, both under jit."""
     inputs = _inputs.make(op, dtype, n, kind, seed)
@@ -52,4 +62,6 @@ def build(op: str, dtype: str, n: int, kind: _inputs.Kind, seed: int) -> Built:
         compare("jax", ours(), inputs, FRAMEWORK_ULPS.get(op, 0))
 
     rate = float(inputs.mask.mean())
-    return Built({"raw": raw, "jax": ours}, check, rate, compile_s={"raw": raw_s, "jax": ours_s})
+    counted = ("jax",) if n >= MEMORY_FROM else ()
+    took = {"raw": raw_s, "jax": ours_s}
+    return Built({"raw": raw, "jax": ours}, check, rate, counted, peak_bytes, compile_s=took)

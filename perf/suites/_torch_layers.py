@@ -48,20 +48,48 @@ def _same(what: str, got: Any, want: Any, rtol: float) -> None:
             raise WrongValue(msg)
 
 
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One graph of a function, compiled at its first call."""
+    torch._dynamo.reset()  # more than eight graphs of one function fall back silently
+    torch._dynamo.utils.counters.clear()
+    graph: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
+    return graph
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _demand_one_graph() -> None:
+    if torch._dynamo.utils.counters["stats"]["unique_graphs"] != 1:
+        msg = "torch: more than one graph; what is timed is not the compiled form alone"
+        raise WrongValue(msg)
+
+
 def _pair(
-    name: str, order: str, ours: Formula, plain: Formula, leaves: Sequence[torch.Tensor]
+    name: str,
+    order: str,
+    ours: Formula,
+    plain: Formula,
+    leaves: Sequence[torch.Tensor],
+    compiled: bool = False,
 ) -> Built:
     """Two formulas of the same values, taken to the same order of derivative."""
     torch.set_num_threads(1)
     take = ORDERS[order]
     calls: Calls = {"raw": partial(take, plain, leaves), "torch": partial(take, ours, leaves)}
+    compile_s = {"torch": _seconds(calls["torch"])} if compiled else {}
 
     def check() -> None:
         _same(name, ours(), plain(), 1e-4)
         if order != "forward":
             _same(f"{name}, {order}", calls["torch"](), calls["raw"](), 1e-3)
+        if compiled:
+            _demand_one_graph()
 
-    return Built(calls, check, 0.0, ("torch",), peak_bytes)
+    return Built(calls, check, 0.0, ("torch",), peak_bytes, compile_s=compile_s)
 
 
 def _uniform(n: int, generator: torch.Generator) -> torch.Tensor:
@@ -74,17 +102,7 @@ def build_div(n: int, kind: _inputs.Kind, backward: bool, compiled: bool = False
     inputs = _inputs.make("div", "float64", n, kind, SEED)
     x, y = (torch.from_numpy(v).requires_grad_(backward) for v in inputs.operands)
     cotangent = torch.ones(n, dtype=torch.float64)
-    compile_s = {}
-    divide: Callable[..., Any] = scm_div_torch
-    if compiled:
-        torch._dynamo.reset()  # more than eight graphs of one function fall back silently
-        torch._dynamo.utils.counters.clear()
-        divide = torch.compile(scm_div_torch, fullgraph=True, dynamic=False)
-        start = time.perf_counter()
-        payload, _ = divide(x, y)
-        if backward:
-            torch.autograd.grad(payload, (x, y), cotangent)
-        compile_s["torch"] = time.perf_counter() - start
+    divide = _compiled(scm_div_torch) if compiled else scm_div_torch
 
     def both(result: Any) -> Any:
         return torch.autograd.grad(result, (x, y), cotangent)
@@ -92,6 +110,7 @@ def build_div(n: int, kind: _inputs.Kind, backward: bool, compiled: bool = False
     calls: Calls = {"raw": lambda: x / y, "torch": lambda: divide(x, y)}
     if backward:
         calls = {"raw": lambda: both(x / y), "torch": lambda: both(divide(x, y)[0])}
+    compile_s = {"torch": _seconds(calls["torch"])} if compiled else {}
 
     def check() -> None:
         payload, mask = divide(x, y)
@@ -102,9 +121,8 @@ def build_div(n: int, kind: _inputs.Kind, backward: bool, compiled: bool = False
         if backward:
             for ours, bare in zip(both(payload), both(x / y), strict=True):
                 agree("torch gradient", ours, bare, mask)
-        if compiled and torch._dynamo.utils.counters["stats"]["unique_graphs"] != 1:
-            msg = "torch: more than one graph; what is timed is not the compiled form alone"
-            raise WrongValue(msg)
+        if compiled:
+            _demand_one_graph()
 
     return Built(calls, check, float(inputs.mask.mean()), compile_s=compile_s)
 
@@ -115,9 +133,10 @@ def rational_layer(degree: int, basis: str) -> SCMRationalLayer:
     return SCMRationalLayer(degree, degree, basis=basis, singular_epsilon=0.0, generator=generator)
 
 
-def build_rational(n: int, degree: int, basis: str, order: str) -> Built:
+def build_rational(n: int, degree: int, basis: str, order: str, compiled: bool = False) -> Built:
     """The rational layer against plain Horner or Clenshaw P/Q without checks."""
     layer = rational_layer(degree, basis)
+    call = _compiled(layer) if compiled else layer
     x = plain_torch.points(n, SEED)
 
     def clenshaw(row: torch.Tensor) -> torch.Tensor:
@@ -132,7 +151,7 @@ def build_rational(n: int, degree: int, basis: str, order: str) -> Built:
         return clenshaw(layer.numerator) / clenshaw(layer.denominator)
 
     leaves = (x, *layer.parameters())
-    return _pair("rational layer", order, lambda: layer(x)[0], plain, leaves)
+    return _pair("rational layer", order, lambda: call(x)[0], plain, leaves, compiled)
 
 
 def build_strict(n: int, order: str) -> Built:

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 
 import _inputs
+import _measure
 from suites.case import FRAMEWORK_ULPS, Built, compare
 from zeroproofml.torch import ops
 
@@ -26,7 +27,8 @@ PROFILED_FROM = 1_000_000  # profiling takes long; bytes per lane hardly depend 
 
 
 def peak_bytes(fn: Callable[[], object]) -> int:
-    """Peak memory of one call beyond what stood before it, as Torch's CPU allocator counts it."""
+    """Peak memory of one call beyond what stood before it: what Torch's CPU allocator counts, and
+    what NumPy allocates on its behalf."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it writes to standard error otherwise
     fn()
     with torch.profiler.profile(
@@ -40,7 +42,7 @@ def peak_bytes(fn: Callable[[], object]) -> int:
         held += event.nbytes()
         peak = max(peak, held)
     del kept
-    return peak
+    return peak + _measure.peak_bytes(fn)
 
 
 def build(op: str, dtype: str, n: int, kind: _inputs.Kind, seed: int) -> Built:

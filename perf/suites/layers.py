@@ -71,13 +71,16 @@ def _formulas(framework: str, n: int) -> Iterator[Case]:
     torch = framework == "torch"
     for mode in ("forward", "gradient"):
         for degree in DEGREES:
-            basis = ("monomial",) if torch else ()
-            yield row(f"rational{degree}-{mode}", "rational", degree, *basis, mode)
+            given = ("monomial",) if torch else ()
+            yield row(f"rational{degree}-{mode}", "rational", degree, *given, mode)
         yield row(f"loss-{mode}", "loss", mode)
         if torch:
             yield row(f"chebyshev8-{mode}", "rational", 8, "chebyshev", mode)
             yield row(f"strict-{mode}", "strict", mode)
             yield row(f"norm-{mode}", "norm", mode)
+    if torch and n == SIZES[1]:
+        for name, basis in (("rational8", "monomial"), ("chebyshev8", "chebyshev")):
+            yield row(f"{name}-gradient-compiled", "rational", 8, basis, "gradient", True)
     if torch:
         yield row("rational8-second", "rational", 8, "monomial", "second")
 

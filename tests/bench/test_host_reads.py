@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,7 +43,7 @@ def added_epochs(settings: dict, longer: dict) -> int:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch):
-    """Count the reads inside a module's `train`; returns the counts, one per call."""
+    """Count the reads inside a module's training; returns the counts, one per call."""
     active: list[int] = []
 
     def counted(real):
@@ -56,9 +57,9 @@ def reads(monkeypatch: pytest.MonkeyPatch):
     for name in READS:
         monkeypatch.setattr(torch.Tensor, name, counted(getattr(torch.Tensor, name)))
 
-    def watch(module: ModuleType) -> list[int]:
+    def watch(module: ModuleType, name: str = "train") -> list[int]:
         done: list[int] = []
-        real = module.train
+        real = getattr(module, name)
 
         def train(*given, **named):
             active.append(0)
@@ -67,7 +68,7 @@ def reads(monkeypatch: pytest.MonkeyPatch):
             finally:
                 done.append(active.pop())
 
-        monkeypatch.setattr(module, "train", train)
+        monkeypatch.setattr(module, name, train)
         return done
 
     return watch
@@ -125,3 +126,13 @@ def test_at_most_one_read_per_epoch(domain, protocol, module, arms, times, silen
     assert more >= 3
     for before, after in zip(short, counts, strict=True):
         assert after - before <= more, f"{before} reads, then {after} for {more} epochs more"
+
+
+def test_the_gate_of_rf_reads_its_loss_once(reads) -> None:
+    training = importlib.import_module(f"{DOMAINS}.rf.training")
+    counts = reads(training, "train_gate")
+    rng = np.random.default_rng(0)
+    start = training.DESIGNS["gate"].initial(rng)
+    made = training.train_gate(rng.random((6, 5)), 1 + rng.random((4, 5)), start)
+    assert made.steps > 1
+    assert counts == [1]

@@ -203,13 +203,14 @@ def train_gate(safe: Array, bottom: Array, start: torch.Tensor) -> Trained:
     flat = start.clone().requires_grad_()
     value = flat.detach()
     adam = FlatAdam(value)
-    last = math.nan
+    loss = torch.tensor(math.nan)
     for _ in range(GATE_STEPS):
         logit = design(design.named(flat), x)[:, 0]
         total = binary_cross_entropy_with_logits(logit, label, pos_weight=heavy)
         (gradient,) = torch.autograd.grad(total, flat)
-        last = float(total.detach())
+        loss = total.detach()
         adam.step(gradient + GATE_DECAY * value, GATE_RATE)
+    last = float(loss)
     if not math.isfinite(last):
         msg = "gate_score: loss not finite; the arm has failed"
         raise TrainingError(msg)
