@@ -5,6 +5,7 @@ The limits are those of the run contract, section 2. Only :class:`FileInvalid` l
 
 import hashlib
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -249,12 +250,15 @@ def _written(obj: object, line: str, colon: str, depth: int) -> str:
             msg = "two keys are equal in NFC"
             raise ValueError(msg)
         parts = [
-            f"{_quoted(key)}{colon}{_written(members[key], below, colon, depth + 1)}"
+            f"{_quoted_key(key)}{colon}{_written(members[key], below, colon, depth + 1)}"
             for key in sorted(members)
         ]
         return f"{{{below}{f',{below}'.join(parts)}{line}}}" if parts else "{}"
     if isinstance(obj, list | tuple | Sequence) and not isinstance(obj, bytes | bytearray):
-        parts = [_written(value, below, colon, depth + 1) for value in obj]
+        if set(map(type, obj)) == {float} and all(map(math.isfinite, obj)):  # a column: no calls
+            parts = list(map(float.__repr__, obj))
+        else:
+            parts = [_written(value, below, colon, depth + 1) for value in obj]
         return f"[{below}{f',{below}'.join(parts)}{line}]" if parts else "[]"
     msg = f"a {type(obj).__name__} is no JSON value"
     raise ValueError(msg)
@@ -270,3 +274,6 @@ def _key(key: object) -> str:
 
 def _quoted(text: str) -> str:
     return encode_basestring(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
+_quoted_key = lru_cache(maxsize=4096)(_quoted)
