@@ -43,6 +43,8 @@ REFUSED = {
     "escaped duplicate": b'{"a":1,"\\u0061":2}',
     "integer": b"[9007199254740992]",
     "negative integer": b"[-9007199254740992]",
+    "integer alone": b"9007199254740992",
+    "integer after a long fraction": b'{"a":0.12345678901234567,"b":-9007199254740992}',
     "5000 digits": b"[" + b"7" * 5000 + b"]",
     "deep list": b"[" * 100_000,
     "deep balanced": b"[" * 100_000 + b"]" * 100_000,
@@ -172,3 +174,10 @@ def test_digest():
     )
     assert digest({"a": 1, "b": [2]}) == sha256(b'{"a":1,"b":[2]}')
     assert digest({"a": 1}) != digest({"a": 1.0})
+
+
+@pytest.mark.parametrize("beyond", [2**53, -(2**53)])
+def test_a_list_of_integers_is_written_within_the_limits(beyond):
+    assert dump([1, 1 - 2**53]) == b"[\n 1,\n -9007199254740991\n]\n"
+    with pytest.raises(FileInvalid, match="54 bits"):
+        dump([1, beyond])

@@ -6,6 +6,7 @@ imports what it needs. ``zpml-bench`` mounts the four reader commands from here.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -210,4 +211,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Traceback (most recent call last):
     SystemExit: 0
     """
+    gc.set_threshold(100_000)  # trees of plain values hold no cycles; looking costs a twentieth
     console.leave(app, PROGRAM, __version__, arguments)

@@ -36,6 +36,9 @@ MAX_INTEGER = 2**53 - 1
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _LONG_STRING = re.compile(rb'"[^"]{%d}' % (MAX_STRING + 1))
 _DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_ONLY_DIGITS_AND_POINTS = bytes(
+    ord("0") if 48 <= byte <= 57 else byte if byte == ord(".") else ord(" ") for byte in range(256)
+)
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 
@@ -84,7 +87,7 @@ def parse(data: bytes, *, path: str = "") -> object:
             text,
             object_pairs_hook=reader.pairs,
             parse_float=reader.real if _may_overflow(bare) else None,  # a call per number is slow
-            parse_int=reader.integer,
+            parse_int=reader.integer if _may_exceed(bare) else None,
             parse_constant=reader.constant,
         )
     except (ValueError, RecursionError) as error:
@@ -144,6 +147,11 @@ def _may_overflow(bare: bytes) -> bool:
     """True unless every number has fewer than 200 digits in a row and two digits of exponent."""
     alike = bare.translate(_DIGITS_ALIKE)
     return b"e000" in alike or b"e+000" in alike or b"0" * 200 in alike
+
+
+def _may_exceed(bare: bytes) -> bool:
+    """True unless 16 digits in a row stand only behind a decimal point: integers are below 2^53."""
+    return b" 0000000000000000" in b" " + bare.translate(_ONLY_DIGITS_AND_POINTS)
 
 
 def _check_strings(value: object, reader: _Reader) -> None:
@@ -255,8 +263,11 @@ def _written(obj: object, line: str, colon: str, depth: int) -> str:
         ]
         return f"{{{below}{f',{below}'.join(parts)}{line}}}" if parts else "{}"
     if isinstance(obj, list | tuple | Sequence) and not isinstance(obj, bytes | bytearray):
-        if set(map(type, obj)) == {float} and all(map(math.isfinite, obj)):  # a column: no calls
+        types = set(map(type, obj))
+        if types == {float} and all(map(math.isfinite, obj)):  # a column: no calls
             parts = list(map(float.__repr__, obj))
+        elif types == {int} and min(obj) >= -MAX_INTEGER and max(obj) <= MAX_INTEGER:
+            parts = list(map(int.__repr__, obj))
         else:
             parts = [_written(value, below, colon, depth + 1) for value in obj]
         return f"[{below}{f',{below}'.join(parts)}{line}]" if parts else "[]"
